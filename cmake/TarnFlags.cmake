@@ -1,0 +1,44 @@
+# How Tarn's own code is compiled. Nothing here reaches a program that links Tarn::tarn.
+add_library(tarn_flags INTERFACE)
+target_compile_features(tarn_flags INTERFACE cxx_std_20)
+target_compile_options(tarn_flags INTERFACE
+  -Wall -Wextra -Wpedantic
+  $<$<BOOL:${TARN_WERROR}>:-Werror>
+  # One formula gives one result wherever it is inlined; kernels/cpu opts out below.
+  -ffp-contract=off
+  $<$<CONFIG:Release>:-O2>
+  # No file of the build tree may name the folder it was built in.
+  "-ffile-prefix-map=${PROJECT_BINARY_DIR}/include/="
+  "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=tarn/")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(tarn_flags INTERFACE -march=x86-64-v2)
+endif()
+
+if(TARN_SANITIZE)
+  target_compile_options(tarn_flags INTERFACE
+    -fsanitize=${TARN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  # g++ 12 sees std::regex of its own library as uninitialised once a sanitizer is on.
+  target_compile_options(tarn_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  target_link_options(tarn_flags INTERFACE -fsanitize=${TARN_SANITIZE})
+endif()
+
+# tarn_add_layer(<name> [<layer below>]): every source under the folder, found anew when one is
+# added.
+function(tarn_add_layer layer)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${layer}/*.cpp")
+  if(NOT sources)
+    message(FATAL_ERROR "no sources under ${layer}/")
+  endif()
+  set(target tarn_${layer})
+  add_library(${target} OBJECT ${sources})
+  target_include_directories(${target} PUBLIC "${TARN_INCLUDE_DIR}")
+  target_link_libraries(${target} PRIVATE tarn_flags PUBLIC ${ARGN})
+  if(BUILD_SHARED_LIBS)
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  endif()
+
+  # Arithmetic loops: vectorised fully, and fused multiply-add wherever the machine has it.
+  list(FILTER sources INCLUDE REGEX "/kernels/cpu/")
+  set_property(SOURCE ${sources} APPEND PROPERTY COMPILE_OPTIONS
+    "$<$<CONFIG:Release>:-O3>" -fno-math-errno -fno-trapping-math -ffp-contract=fast)
+endfunction()

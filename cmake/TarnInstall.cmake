@@ -1,0 +1,22 @@
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/Tarn")
+
+install(TARGETS tarn EXPORT TarnTargets)
+install(EXPORT TarnTargets NAMESPACE Tarn:: DESTINATION "${package_dir}")
+install(FILES tarn.h fwd.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tarn")
+# Kernel bodies stay inside the library: their headers are no part of the interface.
+foreach(layer IN LISTS TARN_LAYERS)
+  install(DIRECTORY ${layer} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tarn"
+          FILES_MATCHING PATTERN "*.h" PATTERN "cpu" EXCLUDE PATTERN "cuda" EXCLUDE)
+endforeach()
+
+configure_package_config_file(cmake/TarnConfig.cmake.in "${PROJECT_BINARY_DIR}/TarnConfig.cmake"
+  INSTALL_DESTINATION "${package_dir}" NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/TarnConfigVersion.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES
+  "${PROJECT_BINARY_DIR}/TarnConfig.cmake"
+  "${PROJECT_BINARY_DIR}/TarnConfigVersion.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/TarnOpenMP.cmake"
+  DESTINATION "${package_dir}")

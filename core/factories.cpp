@@ -1,0 +1,345 @@
+#include "tarn/core/factories.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "tarn/core/grad_mode.h"
+#include "tarn/core/random.h"
+#include "tarn/core/shape.h"
+
+namespace tarn {
+namespace {
+
+std::atomic<ScalarType> default_dtype{kFloat};
+
+[[noreturn, gnu::cold]] void bad_sizes(IntArrayRef sizes, ScalarType dtype) {
+  for (int64_t size : sizes) {
+    if (size < 0) throw ValueError(str("[empty] Trying to create tensor with negative dimension ", size, ": ", sizes));
+  }
+  throw ValueError(str("[empty] a tensor of sizes ", sizes, " and dtype ", dtype, " has more bytes than can be counted"));
+}
+
+void fill(const Tensor& out, const Scalar& value) {
+  FillValue number;
+  if (is_floating_point(out.dtype())) {
+    number.floating = value.toDouble();
+  } else {
+    number.is_integral = true;
+    number.integral = visit(out.dtype(), [&]<class T>(T) { return static_cast<int64_t>(value.to<T>()); });
+  }
+  kernels(out.device().type()).fill(out.impl().view(), number);
+}
+
+// What every factory ends with.
+Tensor finish(const Tensor& out, const TensorOptions& options) {
+  if (options.requires_grad()) out.requires_grad_();
+  return out;
+}
+
+Tensor filled(IntArrayRef sizes, const Scalar& value, const TensorOptions& options) {
+  const Tensor out = detail::make_empty(sizes, options.dtype(), options.device());
+  fill(out, value);
+  return finish(out, options);
+}
+
+TensorOptions with_default(const TensorOptions& options, ScalarType dtype) {
+  return options.has_dtype() ? options : options.dtype(dtype);
+}
+
+TensorOptions like(const Tensor& x, const TensorOptions& options) {
+  return options.dtype(options.dtype_opt().value_or(x.dtype())).device(options.device_opt().value_or(x.device()));
+}
+
+// A tensor of x's sizes, undefined contents.
+Tensor make_like(const Tensor& x, const TensorOptions& options) {
+  const ScalarType dtype = options.dtype_opt().value_or(x.dtype());
+  const Device device = options.device_opt().value_or(x.device());
+  if (x.is_contiguous()) return detail::make_empty(x.sizes(), dtype, device);
+  // Dense strides in the order of x's.
+  const IntArrayRef sizes = x.sizes(), old = x.strides();
+  SmallVector<size_t, 6> order;
+  for (size_t d = 0; d < sizes.size(); ++d) order.push_back(d);
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return old[a] > old[b]; });
+  DimVector strides(sizes.size(), 1);
+  int64_t stride = 1;
+  for (size_t i = order.size(); i-- > 0;) {
+    strides[order[i]] = stride;
+    stride *= std::max<int64_t>(sizes[order[i]], 1);
+  }
+  const Tensor dense = detail::make_empty(sizes, dtype, device);
+  return TensorBase::from_storage(dense.storage(), dtype, sizes, strides);
+}
+
+// Elements from the first to the last one in memory.
+int64_t storage_extent(const char* op, IntArrayRef sizes, IntArrayRef strides) {
+  int64_t extent = 1;
+  bool overflow = false, is_empty = false;
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] < 0) bad_sizes(sizes, kByte);
+    if (strides[d] < 0) {
+      throw ValueError(str("[", op, "] Negative strides are not supported, but got strides: ", strides));
+    }
+    int64_t reach;
+    overflow |= __builtin_mul_overflow(std::max<int64_t>(sizes[d] - 1, 0), strides[d], &reach);
+    overflow |= __builtin_add_overflow(extent, reach, &extent);
+    is_empty |= sizes[d] == 0;
+  }
+  if (overflow || extent > INT64_MAX / 8) {
+    throw ValueError(str("[", op, "] sizes ", sizes, " with strides ", strides, " reach beyond what can be counted"));
+  }
+  return is_empty ? 0 : extent;
+}
+
+bool fits_double(int64_t n) { return std::abs(n) <= (int64_t{1} << 53); }
+
+int64_t arange_size(const Scalar& start, const Scalar& end, const Scalar& step, ScalarType dtype) {
+  const double from = start.toDouble(), to = end.toDouble(), by = step.toDouble();
+  const auto fail = [&](const char* what) {
+    throw ValueError(str("[arange] ", what, ": ", start, " -> ", end, ", step ", step));
+  };
+  if (!std::isfinite(from) || !std::isfinite(to)) fail("unsupported range");
+  const bool integral = !is_floating_point(dtype);
+  if (!(by != 0) || (integral && step.toLong() == 0)) fail("step must be nonzero");
+  if (by > 0 ? to < from : to > from) fail("upper bound and lower bound inconsistent with step sign");
+  if (dtype != kLong) {
+    const double size = std::ceil((to - from) / by);
+    if (!(size >= 0 && size < 0x1p63)) fail("invalid size, possible overflow?");
+    return static_cast<int64_t>(size);
+  }
+  // Unsigned: the distance of two int64 need not fit in one.
+  const auto magnitude = [](int64_t a, int64_t b) {
+    return a > b ? static_cast<uint64_t>(a) - static_cast<uint64_t>(b) : static_cast<uint64_t>(b) - static_cast<uint64_t>(a);
+  };
+  const uint64_t distance = magnitude(start.toLong(), end.toLong());
+  const uint64_t size = distance == 0 ? 0 : (distance - 1) / magnitude(step.toLong(), 0) + 1;
+  if (size > INT64_MAX) fail("invalid size, possible overflow?");
+  return static_cast<int64_t>(size);
+}
+
+Tensor draw_new(const char* op, IntArrayRef sizes, RandomKind kind, double a, double b, Generator* generator,
+                const TensorOptions& options) {
+  if (!is_floating_point(options.dtype())) {
+    throw TypeError(str("[", op, "] needs a floating point dtype, got ", options.dtype()));
+  }
+  const Tensor out = detail::make_empty(sizes, options.dtype(), options.device());
+  detail::draw(op, out, kind, a, b, 0, 0, generator);
+  return finish(out, options);
+}
+
+Tensor draw_like(const char* op, const Tensor& x, RandomKind kind, double a, double b, const TensorOptions& options) {
+  const Tensor out = make_like(x, options);
+  if (!is_floating_point(out.dtype())) throw TypeError(str("[", op, "] needs a floating point dtype, got ", out.dtype()));
+  detail::draw(op, out, kind, a, b, 0, 0, nullptr);
+  return finish(out, options);
+}
+
+}  // namespace
+
+ScalarType get_default_dtype() { return default_dtype.load(std::memory_order_relaxed); }
+
+void set_default_dtype(ScalarType dtype) {
+  if (!is_floating_point(dtype)) {
+    throw TypeError(str("[set_default_dtype] only floating-point types are supported as the default type, got ", dtype));
+  }
+  default_dtype.store(dtype, std::memory_order_relaxed);
+}
+
+Tensor detail::make_empty(IntArrayRef sizes, ScalarType dtype, Device device) {
+  // Sizes of 0 count as 1, because strides are computed that way and must not overflow either.
+  int64_t nbytes = element_size(dtype);
+  bool overflow = false, negative = false, is_empty = false;
+  for (int64_t size : sizes) {
+    negative |= size < 0;
+    is_empty |= size == 0;
+    overflow |= __builtin_mul_overflow(nbytes, size > 0 ? size : 1, &nbytes);
+  }
+  if (negative || overflow) [[unlikely]] bad_sizes(sizes, dtype);
+  Storage storage = Storage::allocate(is_empty ? 0 : static_cast<size_t>(nbytes), device);
+  return Tensor(IntrusivePtr<TensorImpl>::adopt(new TensorImpl(std::move(storage), dtype, sizes)));
+}
+
+// --- Filled -------------------------------------------------------------------------------------
+
+Tensor empty(IntArrayRef sizes, const TensorOptions& options) {
+  return finish(detail::make_empty(sizes, options.dtype(), options.device()), options);
+}
+
+Tensor empty_strided(IntArrayRef sizes, IntArrayRef strides, const TensorOptions& options) {
+  if (sizes.size() != strides.size()) {
+    throw ShapeError(str("[empty_strided] dimensionality of sizes ", sizes, " must match that of strides ", strides));
+  }
+  const int64_t extent = storage_extent("empty_strided", sizes, strides);
+  const Tensor flat = detail::make_empty(extent, options.dtype(), options.device());
+  return finish(TensorBase::from_storage(flat.storage(), options.dtype(), sizes, strides), options);
+}
+
+Tensor zeros(IntArrayRef sizes, const TensorOptions& options) { return filled(sizes, 0, options); }
+
+Tensor ones(IntArrayRef sizes, const TensorOptions& options) { return filled(sizes, 1, options); }
+
+Tensor full(IntArrayRef sizes, const Scalar& value, const TensorOptions& options) {
+  const ScalarType dtype = value.isFloatingPoint() ? get_default_dtype() : value.type();
+  return filled(sizes, value, with_default(options, dtype));
+}
+
+Tensor scalar_tensor(const Scalar& value, const TensorOptions& options) { return filled({}, value, options); }
+
+Tensor eye(int64_t n, const TensorOptions& options) { return eye(n, n, options); }
+
+Tensor eye(int64_t n, int64_t m, const TensorOptions& options) {
+  const Tensor out = zeros({n, m}, options.requires_grad(false));
+  if (out.numel() > 0) {
+    fill(TensorBase::from_storage(out.storage(), out.dtype(), std::min(n, m), m + 1), 1);
+  }
+  return finish(out, options);
+}
+
+// --- From data ----------------------------------------------------------------------------------
+
+Tensor from_blob(void* data, IntArrayRef sizes, IntArrayRef strides, const std::function<void(void*)>& deleter,
+                 const TensorOptions& options) {
+  if (sizes.size() != strides.size()) {
+    throw ShapeError(str("[from_blob] dimensionality of sizes ", sizes, " must match that of strides ", strides));
+  }
+  const int64_t extent = storage_extent("from_blob", sizes, strides);
+  TARN_CHECK(data || extent == 0, "[from_blob] a null pointer was given for a tensor of sizes ", sizes);
+  const int64_t nbytes = extent * element_size(options.dtype());
+  Storage storage = Storage::borrow(data, static_cast<size_t>(nbytes), options.device(), deleter);
+  return finish(TensorBase::from_storage(std::move(storage), options.dtype(), sizes, strides), options);
+}
+
+Tensor from_blob(void* data, IntArrayRef sizes, IntArrayRef strides, const TensorOptions& options) {
+  return from_blob(data, sizes, strides, nullptr, options);
+}
+
+Tensor from_blob(void* data, IntArrayRef sizes, const std::function<void(void*)>& deleter,
+                 const TensorOptions& options) {
+  return from_blob(data, sizes, contiguous_strides(sizes), deleter, options);
+}
+
+Tensor from_blob(void* data, IntArrayRef sizes, const TensorOptions& options) {
+  return from_blob(data, sizes, contiguous_strides(sizes), nullptr, options);
+}
+
+// --- Ranges -------------------------------------------------------------------------------------
+
+Tensor arange(const Scalar& end, const TensorOptions& options) { return arange(0, end, 1, options); }
+
+Tensor arange(const Scalar& start, const Scalar& end, const TensorOptions& options) {
+  return arange(start, end, 1, options);
+}
+
+Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, const TensorOptions& options) {
+  const bool integral = start.isIntegral(true) && end.isIntegral(true) && step.isIntegral(true);
+  const ScalarType dtype = options.dtype_opt().value_or(integral ? kLong : get_default_dtype());
+  if (dtype == kBool) throw TypeError("[arange] is not defined for dtype Bool");
+  const int64_t size = arange_size(start, end, step, dtype);
+  const Tensor out = detail::make_empty(size, dtype, options.device());
+  const auto& table = kernels(out.device().type());
+  if (is_floating_point(dtype) || (fits_double(start.toLong()) && fits_double(step.toLong()))) {
+    table.arange(out.impl().view(), start.toDouble(), step.toDouble());
+  } else {  // the kernel takes doubles, which cannot hold these
+    const NoGradGuard guard;
+    table.arange(out.impl().view(), 0, 1);
+    out.mul_(step.toLong()).add_(start.toLong());
+  }
+  return finish(out, options);
+}
+
+Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps, const TensorOptions& options) {
+  if (steps < 0) throw ValueError(str("[linspace] number of steps must be non-negative, got ", steps));
+  const ScalarType dtype = options.dtype();
+  const Tensor out = detail::make_empty(steps, dtype, options.device());
+  if (steps == 0) return finish(out, options);
+  const auto& table = kernels(out.device().type());
+  const double from = start.toDouble(), step = steps > 1 ? (end.toDouble() - from) / static_cast<double>(steps - 1) : 0;
+  // The kernel counts integers in whole steps, so these are rounded down from floating-point numbers.
+  const bool integral = !is_floating_point(dtype);
+  const Tensor numbers = integral ? detail::make_empty(steps, kDouble, options.device()) : out;
+  table.arange(numbers.impl().view(), from, step);
+  if (integral) table.copy(out.impl().view(), numbers.impl().view());
+  // Without the last rounding error.
+  if (steps > 1) fill(TensorBase::from_storage(out.storage(), dtype, {}, {}, steps - 1), end);
+  return finish(out, options);
+}
+
+// --- Random numbers -----------------------------------------------------------------------------
+
+Tensor rand(IntArrayRef sizes, const TensorOptions& options) { return rand(sizes, nullptr, options); }
+
+Tensor rand(IntArrayRef sizes, Generator* generator, const TensorOptions& options) {
+  return draw_new("rand", sizes, RandomKind::kUniform, 0, 1, generator, options);
+}
+
+Tensor randn(IntArrayRef sizes, const TensorOptions& options) { return randn(sizes, nullptr, options); }
+
+Tensor randn(IntArrayRef sizes, Generator* generator, const TensorOptions& options) {
+  return draw_new("randn", sizes, RandomKind::kNormal, 0, 1, generator, options);
+}
+
+Tensor randint(int64_t high, IntArrayRef sizes, const TensorOptions& options) {
+  return randint(0, high, sizes, nullptr, options);
+}
+
+Tensor randint(int64_t high, IntArrayRef sizes, Generator* generator, const TensorOptions& options) {
+  return randint(0, high, sizes, generator, options);
+}
+
+Tensor randint(int64_t low, int64_t high, IntArrayRef sizes, const TensorOptions& options) {
+  return randint(low, high, sizes, nullptr, options);
+}
+
+Tensor randint(int64_t low, int64_t high, IntArrayRef sizes, Generator* generator, const TensorOptions& options) {
+  const ScalarType dtype = options.dtype_opt().value_or(kLong);
+  detail::check_integer_range("randint", dtype, low, high);
+  const Tensor out = detail::make_empty(sizes, dtype, options.device());
+  detail::draw("randint", out, RandomKind::kInteger, 0, 0, low, high, generator);
+  return finish(out, options);
+}
+
+Tensor randperm(int64_t n, const TensorOptions& options) { return randperm(n, nullptr, options); }
+
+Tensor randperm(int64_t n, Generator* generator, const TensorOptions& options) {
+  if (n < 0) throw ValueError(str("[randperm] n must be non-negative, got ", n));
+  const ScalarType dtype = options.dtype_opt().value_or(kLong);
+  if (n > 0) detail::check_integer_range("randperm", dtype, 0, n);
+  const Tensor out = detail::make_empty(n, dtype, options.device());
+  detail::draw("randperm", out, RandomKind::kPermutation, 0, 0, 0, 0, generator);
+  return finish(out, options);
+}
+
+// --- Like another tensor ------------------------------------------------------------------------
+
+Tensor empty_like(const Tensor& x, const TensorOptions& options) { return finish(make_like(x, options), options); }
+
+Tensor zeros_like(const Tensor& x, const TensorOptions& options) { return full_like(x, 0, options); }
+
+Tensor ones_like(const Tensor& x, const TensorOptions& options) { return full_like(x, 1, options); }
+
+Tensor full_like(const Tensor& x, const Scalar& value, const TensorOptions& options) {
+  const Tensor out = make_like(x, options);
+  fill(out, value);
+  return finish(out, options);
+}
+
+Tensor rand_like(const Tensor& x, const TensorOptions& options) {
+  return draw_like("rand_like", x, RandomKind::kUniform, 0, 1, options);
+}
+
+Tensor randn_like(const Tensor& x, const TensorOptions& options) {
+  return draw_like("randn_like", x, RandomKind::kNormal, 0, 1, options);
+}
+
+Tensor randint_like(const Tensor& x, int64_t high, const TensorOptions& options) {
+  return randint_like(x, 0, high, options);
+}
+
+Tensor randint_like(const Tensor& x, int64_t low, int64_t high, const TensorOptions& options) {
+  const Tensor out = make_like(x, options);
+  detail::check_integer_range("randint_like", out.dtype(), low, high);
+  detail::draw("randint_like", out, RandomKind::kInteger, 0, 0, low, high, nullptr);
+  return finish(out, options);
+}
+
+}  // namespace tarn

@@ -1,0 +1,49 @@
+#pragma once
+// Python's pickle format, as far as it carries data: what lies in data.pkl of a PyTorch file.
+//
+// Reading executes nothing. Names of Python functions and classes in the stream are looked up in a
+// closed list and stand for cases of a switch; any other name is an error.
+// Source: https://docs.python.org/3/library/pickletools.html, and torch/serialization.py for the
+// dialect.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tarn/core/value.h"
+
+namespace tarn::detail {
+
+// Where unpickle() gets the bytes of tensors.
+class StorageTable {
+ public:
+  virtual ~StorageTable() = default;
+  // The storage with this key, of exactly `numel` elements of `dtype`. The same key gives the same
+  // storage each time. Throws IOError when there is none or it does not match.
+  virtual Storage get(const std::string& key, ScalarType dtype, int64_t numel) = 0;
+};
+
+// Reads protocols 2 to 5. Throws IOError naming `file`, the byte, what was found and why it is
+// refused.
+// torch.Size becomes a tuple; torch.dtype and torch.device become their str(); Counter and
+// defaultdict become dicts; a Parameter becomes a tensor that requires grad; attributes of tensors
+// are dropped.
+Value unpickle(std::string_view bytes, StorageTable& storages, const std::string& file);
+
+struct StoredStorage {
+  Storage storage;
+  ScalarType dtype;
+  int64_t numel;  // all elements of the storage
+};
+struct Pickled {
+  std::string bytes;
+  std::vector<StoredStorage> storages;  // the storage with key "i" is storages[i]
+};
+
+// Writes what torch.save's pickler (protocol 2) writes for the same objects, bit for bit. Python
+// tells equal strings apart by object; here equal strings are one object, as they are in Python
+// when they come from one place in the program. Throws Error for an undefined tensor.
+Pickled pickle(const Value& value);
+
+}  // namespace tarn::detail

@@ -1,0 +1,31 @@
+#include "tarn/kernels/cpu/kernels.h"
+
+namespace tarn::cpu {
+
+const KernelTable& table() {
+  static constexpr KernelTable kTable = {
+      .device_name = "CPU",
+      .fill = fill,
+      .copy = copy,
+      .arange = arange,
+      .pointwise = pointwise,
+      .reduce = reduce,
+      .matmul = matmul,
+      .softmax = softmax,
+      .softmax_backward = softmax_backward,
+      .nll_loss = nll_loss,
+      .nll_loss_backward = nll_loss_backward,
+      .gather = gather,
+      .scatter = scatter,
+      .count_nonzero = count_nonzero,
+      .nonzero = nonzero,
+      .sort = sort,
+      .scan = scan,
+      .random = random,
+      .sgd_step = sgd_step,
+      .adam_step = adam_step,
+  };
+  return kTable;
+}
+
+}  // namespace tarn::cpu

@@ -1,0 +1,172 @@
+// The contract of a device: one table of kernels over plain views.
+//
+// A device that fills this table runs all of Tarn; nothing above this header knows which device it
+// talks to. An entry left null is reported as "[matmul] no CUDA kernel". The caller (core/) has
+// already checked shapes, devices and dtypes and has allocated every output, so kernels only check
+// what depends on the data itself (an index out of range). Kernels accept any strides unless an
+// entry says otherwise. Work is enqueued on the device's current stream; on the CPU it is done on
+// return.
+#pragma once
+
+#include <cstdint>
+
+#include "tarn/device/device.h"
+#include "tarn/kernels/optim_ops.h"
+#include "tarn/kernels/random_engine.h"
+#include "tarn/kernels/view.h"
+
+namespace tarn {
+
+// A number with its kind, for fills: exact for every int64 and every double.
+struct FillValue {
+  double floating = 0;
+  int64_t integral = 0;
+  bool is_integral = false;
+};
+
+// out = op(in[0], ...), all of one shape (broadcast inputs have stride 0).
+struct PointwiseArgs {
+  int op;                // index into op::PointwiseKernels (kernels/pointwise_ops.h)
+  int num_inputs;        // 1..4
+  ScalarType compute;    // kFloat, kDouble or kLong: the type the formula is evaluated in
+  const void* params;    // the op object itself: a trivially copyable struct of its scalars
+  View out;
+  View in[4];
+};
+
+// out = op over the dimensions in which out.strides[d] == 0. out and in have the same sizes: `out`
+// is the result viewed with stride 0 along every reduced dimension.
+struct ReduceArgs {
+  int op;              // index into op::ReduceOps (kernels/reduce_ops.h)
+  const void* params;  // the op object
+  View out;
+  View in;
+};
+
+// out = act(alpha * a @ b + beta * out + bias): out (..., m, n), a (..., m, k), b (..., k, n),
+// bias (n) or null data. Leading (batch) dimensions are equal or have stride 0. One dtype.
+struct MatmulArgs {
+  View out, a, b, bias;
+  double alpha = 1, beta = 0;
+  bool relu = false;
+};
+
+// Softmax or log-softmax of x along `dim`; backward reads the forward's output.
+struct SoftmaxArgs {
+  View out, x;
+  int dim;
+  bool log;
+};
+struct SoftmaxBackwardArgs {
+  View grad_in, grad_out, out;
+  int dim;
+  bool log;
+};
+
+// Negative log likelihood. log_probs (n, classes), target (n) int64, weight (classes) or null data.
+// loss is (n) without reduction and 0-dim otherwise; total_weight is a 0-dim tensor of the same dtype.
+// A target outside [0, classes) that is not ignore_index is an error.
+enum class Reduction : int8_t { None, Mean, Sum };
+struct NllLossArgs {
+  View loss, total_weight, log_probs, target, weight;
+  int64_t ignore_index;
+  Reduction reduction;
+};
+struct NllLossBackwardArgs {
+  View grad_in;   // (n, classes), fully written
+  View grad_out;  // like loss
+  View total_weight, target, weight;
+  int64_t ignore_index;
+  Reduction reduction;
+};
+
+// Advanced indexing. `self` and `values` have the same sizes; self has stride 0 along dimensions
+// that are addressed by index tensors. Element e of values stands for the element of self at
+// self(e) + sum_k wrap(index[k](e)) * stride[k], where wrap adds size[k] to a negative index.
+// An index outside [-size, size) throws IndexError
+// "index 5 is out of bounds for dimension 1 with size 5".
+struct IndexSpec {
+  int count;               // 1..8
+  View index[8];           // int64, broadcast to the shape of values
+  int64_t size[8];         // length of the indexed dimension
+  int64_t stride[8];       // its stride in self, in elements
+  int64_t dim[8];          // its number, for the error text
+};
+struct GatherArgs {        // values = self[index]
+  View values, self;
+  IndexSpec spec;
+};
+// kAssign: the last write wins on the CPU. kAdd, kMultiply, kMax, kMin combine with what is there.
+enum class ScatterMode : int8_t { kAssign, kAdd, kMultiply, kMax, kMin };
+struct ScatterArgs {       // self[index] = values
+  View self, values;
+  IndexSpec spec;
+  ScatterMode mode;
+};
+
+// Stable sort of the last dimension; NaN counts as greater than everything. values and indices
+// hold the first `k` of the order (k == length for a full sort).
+struct SortArgs {
+  View values, indices, x;  // indices is int64
+  bool descending;
+};
+
+// out[i] = x[0] (+ or *) ... (+ or *) x[i] along dim. out has the dtype of the accumulation.
+enum class ScanKind : int8_t { kSum, kProduct };
+struct ScanArgs {
+  View out, x;
+  int dim;
+  ScanKind kind;
+};
+
+enum class RandomKind : int8_t {
+  kUniform,      // [a, b)
+  kNormal,       // mean a, standard deviation b
+  kBernoulli,    // 1 with probability a
+  kInteger,      // integers in [low, high)
+  kExponential,  // rate a
+  kPermutation,  // 0 .. n-1 shuffled; out is 1-d
+};
+struct RandomArgs {
+  View out;
+  RandomKind kind;
+  double a, b;
+  int64_t low, high;
+  RandomEngine* engine;
+};
+
+struct KernelTable {
+  const char* device_name;  // "CPU", "CUDA"
+
+  // Memory. copy converts dtypes (as static_cast; to bool: != 0); src and out have the same sizes.
+  void (*fill)(const View& out, const FillValue& value);
+  void (*copy)(const View& out, const View& src);
+  void (*arange)(const View& out, double start, double step);  // out 1-d; start + i * step
+
+  void (*pointwise)(const PointwiseArgs&);
+  void (*reduce)(const ReduceArgs&);
+  void (*matmul)(const MatmulArgs&);
+  void (*softmax)(const SoftmaxArgs&);
+  void (*softmax_backward)(const SoftmaxBackwardArgs&);
+  void (*nll_loss)(const NllLossArgs&);
+  void (*nll_loss_backward)(const NllLossBackwardArgs&);
+  void (*gather)(const GatherArgs&);
+  void (*scatter)(const ScatterArgs&);
+  int64_t (*count_nonzero)(const View& x);
+  void (*nonzero)(const View& out, const View& x);  // out (count, x.ndim) int64, row-major order
+  void (*sort)(const SortArgs&);
+  void (*scan)(const ScanArgs&);
+  void (*random)(const RandomArgs&);
+
+  // Optimizers: one pass over many tensors (kernels/optim_ops.h).
+  void (*sgd_step)(const SgdStep&, const OptimTensor* tensors, int64_t count);
+  void (*adam_step)(const AdamStep&, const OptimTensor* tensors, int64_t count);
+};
+
+// The table of a device type; throws DeviceError where this build has none.
+const KernelTable& kernels(DeviceType device);
+
+// Throws NotImplementedError("[op] no CUDA kernel").
+[[noreturn]] void missing_kernel(const char* op, const KernelTable& table);
+
+}  // namespace tarn

@@ -1,0 +1,46 @@
+// The state behind Generator: PyTorch's CPU engine, and a counter for devices.
+#pragma once
+
+#include <cstdint>
+
+#include "tarn/kernels/mersenne_twister.h"
+
+namespace tarn {
+
+// MT19937 drawn from exactly as PyTorch's CPU generator does, so that one seed gives the same
+// numbers. Devices use `seed` and `offset` as key and position of a counter-based generator.
+struct RandomEngine {
+  explicit RandomEngine(uint64_t seed = 5489) { reseed(seed); }
+
+  void reseed(uint64_t new_seed) {
+    seed = new_seed;
+    offset = 0;
+    twister.seed(static_cast<uint32_t>(new_seed));
+    has_next_normal = false;
+    has_next_float_normal = false;
+  }
+
+  uint32_t next32() { return twister(); }
+  uint64_t next64() {
+    const uint64_t high = next32();
+    return (high << 32) | next32();
+  }
+  // [0, 1) with 24 and 53 random bits.
+  float next_float() {
+    return static_cast<float>(next32() & 0xFFFFFFu) * 0x1p-24f;
+  }
+  double next_double() {
+    return static_cast<double>(next64() & ((uint64_t{1} << 53) - 1)) * 0x1p-53;
+  }
+
+  uint64_t seed = 0;
+  uint64_t offset = 0;
+  MersenneTwister twister;
+  // Box-Muller makes numbers in pairs; the second waits here.
+  bool has_next_normal = false;
+  bool has_next_float_normal = false;
+  double next_normal = 0;
+  float next_float_normal = 0;
+};
+
+}  // namespace tarn

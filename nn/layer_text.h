@@ -1,0 +1,36 @@
+// How layers print themselves: `tarn::nn::Linear(in_features=20, out_features=256, bias=true)`, libtorch's text.
+#pragma once
+
+#include <ostream>
+
+namespace tarn::nn::detail {
+
+// What precedes every layer's name.
+inline constexpr const char* kLayerPrefix = "tarn::nn::";
+
+// Prints the name and "(" when made, the fields as they come, and ")" when destroyed.
+class LayerText {
+ public:
+  LayerText(std::ostream& stream, const char* layer) : stream_(stream) {
+    stream_ << kLayerPrefix << layer << '(';
+  }
+  ~LayerText() { stream_ << ')'; }
+  LayerText(const LayerText&) = delete;
+  LayerText& operator=(const LayerText&) = delete;
+
+  template <class T>
+  LayerText& field(const char* name, const T& value) {
+    stream_ << separator_ << name << '=' << value;
+    separator_ = ", ";
+    return *this;
+  }
+  LayerText& field(const char* name, bool value) { return field(name, value ? "true" : "false"); }
+  // A flag that is printed only when set.
+  LayerText& flag(const char* name, bool set) { return set ? field(name, true) : *this; }
+
+ private:
+  std::ostream& stream_;
+  const char* separator_ = "";
+};
+
+}  // namespace tarn::nn::detail

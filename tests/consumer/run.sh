@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Builds Tarn the ways users get it, and a user's project (program/) against each.
+# usage: tests/consumer/run.sh WORK_FOLDER   (emptied first)
+#
+# static and shared: installed under a prefix with a space in it, moved after installing, found with
+# find_package. subdirectory: added to the user's build. In each, the user's compile commands may
+# carry nothing of Tarn's own flags.
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+source=$(readlink -f "$here/../..")
+work=${1:?usage: run.sh WORK_FOLDER}
+rm -rf "$work"
+mkdir -p "$work"
+work=$(readlink -f "$work")
+
+generator=()
+command -v ninja >/dev/null && generator=(-G Ninja)
+
+fail() { echo "consumer: $*" >&2; exit 1; }
+# quietly WHAT COMMAND...: shows what the command printed only if it fails.
+quietly() { "${@:2}" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "$1 failed"; }; }
+
+# try_program NAME CMAKE_OPTION...: configures, builds and runs the user's project.
+try_program() {
+  local name=$1 build="$work/program $1"
+  shift
+  quietly "$name: configuring the program" \
+    cmake -S "$here/program" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=None "$@"
+  quietly "$name: building the program" cmake --build "$build" --parallel
+  check_flags "$name" "$build/compile_commands.json"
+
+  (cd "$build" && ./plain) || fail "$name: plain failed with status $?"
+  # The first page ends on a device that may be absent: that is said, and nothing else fails.
+  local status=0 file
+  (cd "$build" && ./first_page) >"$work/log" 2>&1 || status=$?
+  if ((status)) && ! grep -q 'DeviceError' "$work/log"; then
+    cat "$work/log"
+    fail "$name: first_page failed with status $status"
+  fi
+  for file in x-file x-files mydict mlp.params; do
+    [[ -s "$build/$file" ]] || fail "$name: first_page wrote no $file"
+  done
+}
+
+# A user's own sources are compiled with the standard, the include folder, and nothing else.
+check_flags() {
+  local found
+  found=$(grep '"command"' "$2" | grep -E '(plain|first_page)\.cpp' |
+    grep -oE ' -(W|m|f|D|O[0-2s])[^ ]*' | sort -u) || true
+  [[ -z $found ]] || fail "$1: Tarn gives its users compiler flags:" $found
+  grep -q -- '-std=gnu++20\|-std=c++20' "$2" || fail "$1: C++20 was not asked for"
+}
+
+for kind in static shared; do
+  shared=$([[ $kind == shared ]] && echo ON || echo OFF)
+  build="$work/tarn-$kind" prefix="$work/$kind prefix" moved="$work/$kind moved"
+  quietly "$kind: configuring" cmake -S "$source" -B "$build" "${generator[@]}" \
+    -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS="$shared" \
+    -DTARN_BUILD_TESTS=OFF -DTARN_BUILD_SAMPLES=OFF
+  quietly "$kind: building" cmake --build "$build" --parallel
+  quietly "$kind: installing" cmake --install "$build" --prefix "$prefix" --strip
+  mv "$prefix" "$moved"
+  for path in "$work" "$source"; do
+    ! named=$(grep -rlaF "$path" "$moved") || fail "$kind: installed files name $path:" $named
+  done
+  [[ ! -e $moved/include/tarn/tests ]] || fail "$kind: the tests' headers were installed"
+  try_program "$kind" -DCMAKE_PREFIX_PATH="$moved"
+  echo "consumer: $kind ok ($(du -ch "$moved"/lib/libtarn* | tail -n 1 | cut -f 1) of library)"
+done
+
+try_program subdirectory -DTARN_SOURCE="$source"
+[[ ! -e "$work/program subdirectory/tarn/tests" ]] || fail "subdirectory: Tarn's tests were built"
+echo "consumer: subdirectory ok"

@@ -1,0 +1,256 @@
+// Zip archives that lie. Each must be refused before its lies cost anything.
+
+#include <cstdlib>
+#include <new>
+
+#include "tarn/tests/io/hostile.h"
+#include "tarn/tests/support/sanitizers.h"
+#include "tarn/tests/support/tensors.h"
+
+namespace {
+
+size_t largest = 0;
+
+}  // namespace
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+    !TARN_TEST_HAS_FEATURE(address_sanitizer) && !TARN_TEST_HAS_FEATURE(thread_sanitizer)
+// Every form of new ends in these two; sanitizers bring their own.
+void* operator new(size_t size) {
+  if (size > largest) largest = size;
+  if (void* block = std::malloc(size == 0 ? 1 : size)) return block;
+  throw std::bad_alloc();
+}
+void operator delete(void* block) noexcept { std::free(block); }
+void operator delete(void* block, size_t) noexcept { std::free(block); }
+#endif
+
+namespace tarn::testing {
+
+size_t largest_block() { return largest; }
+void reset_largest_block() { largest = 0; }
+
+namespace {
+
+const std::string kFloats(24, '\0');
+
+std::string good() { return torch_file(good_pickle()); }
+// Where the n-th central directory entry starts.
+size_t central(const std::string& file, int n) {
+  size_t at = file.find("PK\1\2");
+  while (n-- > 0) at = file.find("PK\1\2", at + 1);
+  return at;
+}
+size_t end_record(const std::string& file) { return file.rfind("PK\5\6"); }
+
+// The zip64 form of the end: 56 bytes of record, 20 of locator, then the classic record.
+std::string with_zip64(const std::string& file, uint64_t count, uint64_t locator_offset,
+                       uint64_t disks = 1) {
+  const size_t end = end_record(file);
+  const uint64_t start = file.find("PK\1\2");
+  const std::string record = le(0x06064B50, 4) + le(44, 8) + le(0x031E, 2) + le(45, 2) + le(0, 8) +
+                             le(count, 8) + le(count, 8) + le(end - start, 8) + le(start, 8);
+  const std::string locator = le(0x07064B50, 4) + le(0, 4) + le(locator_offset, 8) + le(disks, 4);
+  return file.substr(0, end) + record + locator + file.substr(end);
+}
+
+}  // namespace
+
+TEST_CASE("the archive the hostile ones are made from loads") {
+  const std::string file = good();
+  CHECK(load(file.data(), file.size()).to_tensor().numel() == 6);
+  const std::string zip64 = with_zip64(file, 3, end_record(file));
+  CHECK(load(zip64.data(), zip64.size()).to_tensor().numel() == 6);
+}
+
+TEST_CASE("archives cut short or with bytes around them are refused") {
+  const std::string file = good();
+  check_refused("empty", "", "empty");
+  check_refused("half", file.substr(0, file.size() / 2), "end of central directory");
+  check_refused("last byte cut", file.substr(0, file.size() - 1), "end of central directory");
+  check_refused("bytes before", "#!/bin/sh\n" + file, "prefix");
+  check_refused("bytes before, in zip's clothes", "PK\3\4" + file, "prefix");
+  check_refused("bytes after", file + "0123456789", "trailing");
+  check_refused("comment", patched(file, file.size() - 2, le(4, 2)) + "hide", "trailing");
+  const std::string fake = file.substr(end_record(file));
+  check_refused("a second end record in a comment",
+                patched(file, file.size() - 2, le(fake.size(), 2)) + fake, "central directory");
+  check_refused("nothing but an end record", fake, "empty zip");
+}
+
+TEST_CASE("end records that lie are refused") {
+  const std::string file = good();
+  const size_t end = end_record(file);
+  check_refused("directory offset", patched(file, end + 16, le(0xFFFFFFF0, 4)),
+                "central directory");
+  check_refused("directory size", patched(file, end + 12, le(0xFFFFFFF0, 4)), "central directory");
+  check_refused("count 60000", patched(file, end + 8, le(60000, 2) + le(60000, 2)), "count");
+  check_refused("count too small", patched(file, end + 8, le(2, 2) + le(2, 2)), "count");
+  check_refused("several disks", patched(file, end + 4, le(1, 2)), "disks");
+  check_refused("counts differ", patched(file, end + 8, le(2, 2)), "disks");
+  check_refused("zip64 asked for, none there",
+                patched(file, end + 8, le(0xFFFF, 2) + le(0xFFFF, 2)), "zip64");
+  check_refused("zip64 locator out of range", with_zip64(file, 3, uint64_t{1} << 62), "zip64");
+  check_refused("zip64 locator to itself", with_zip64(file, 3, end + 56), "zip64");
+  check_refused("zip64 locator of several disks", with_zip64(file, 3, end, 2), "zip64");
+  check_refused("zip64 fields disagree", with_zip64(file, 2, end), "zip64");
+}
+
+TEST_CASE("members that reach beyond the file or into each other are refused") {
+  const std::string file = good();
+  auto members = torch_members(good_pickle(), kFloats);
+  check_refused("size 4 GB",
+                patched(file, central(file, 1) + 20, le(0xFFFFFFF0, 4) + le(0xFFFFFFF0, 4)),
+                "beyond file");
+  check_refused("offset beyond", patched(file, central(file, 1) + 42, le(0xFFFFFFF0, 4)),
+                "beyond file");
+  members[1].offset = 0;
+  check_refused("another member's header", raw_zip(members), "name mismatch");
+  members = torch_members(good_pickle(), kFloats);
+  members[0].size = members[0].stored = static_cast<uint32_t>(members[0].data.size() + 40);
+  check_refused("overlap", raw_zip(members), "overlap");
+  members = torch_members(good_pickle(), kFloats);
+  members.push_back(members[1]);
+  check_refused("two of one name", raw_zip(members), "duplicate");
+  members.back().offset = 60;
+  check_refused("a header inside another member", raw_zip(members), "name mismatch");
+  members = torch_members(good_pickle(), kFloats);
+  members[1].size = 48;
+  check_refused("stored with two sizes", raw_zip(members), "two sizes");
+  members = torch_members(good_pickle(), kFloats);
+  members[1].size = 0xFFFFFFFF;
+  check_refused("zip64 field missing", raw_zip(members), "zip64 field is missing");
+  members[1].central_extra = le(1, 2) + le(4, 2) + le(0, 4);
+  check_refused("zip64 field short", raw_zip(members), "zip64 field is cut short");
+  members[1].central_extra = le(1, 2) + le(400, 2);
+  check_refused("extra field short", raw_zip(members), "extra field is cut short");
+  members[1].stored = 0xFFFFFFFF;
+  members[1].central_extra =
+      le(1, 2) + le(16, 2) + le(uint64_t{1} << 63, 8) + le(uint64_t{1} << 63, 8);
+  check_refused("zip64 size of 2^63", raw_zip(members), "beyond file");
+}
+
+TEST_CASE("members that readers could see in two ways are refused") {
+  const auto with = [](const auto& change) {
+    auto members = torch_members(good_pickle(), kFloats);
+    change(members);
+    return raw_zip(members);
+  };
+  check_refused("encrypted", with([](auto& m) { m[0].flags |= 1; }), "encrypt");
+  check_refused("strong encryption", with([](auto& m) { m[0].flags |= 1 << 6; }), "encrypt");
+  check_refused("method 99", with([](auto& m) { m[1].method = 99; }), "method 99");
+  check_refused("names differ", with([](auto& m) { m[1].local_name = "archive/data/1"; }), "name");
+  check_refused("flags differ", with([](auto& m) { m[1].local_flags = 0; }), "disagree");
+  check_refused("other disk", with([](auto& m) { m[1].disk = 1; }), "disks");
+  check_refused("upwards", with([](auto& m) {
+                  for (auto& x : m) x.name = "../" + x.name;
+                }),
+                "archive name");
+  check_refused("absolute", with([](auto& m) {
+                  for (auto& x : m) x.name = "/" + x.name;
+                }),
+                "archive name");
+  check_refused("no folder", with([](auto& m) { m[1].name = "data"; }), "archive name");
+  check_refused("NUL", with([](auto& m) { m[1].name += '\0'; }), "NUL");
+  check_refused("backslash", with([](auto& m) { m[1].name = "archive\\data"; }), "backslash");
+  check_refused("long name", with([](auto& m) { m[1].name += std::string(5000, 'a'); }),
+                "too long");
+  check_refused("two folders", with([](auto& m) { m[1].name = "other/data/0"; }),
+                "outside archive folder");
+}
+
+TEST_CASE("damaged bytes are found by their CRC") {
+  auto members = torch_members(good_pickle(), kFloats);
+  members[1].crc = 1;
+  check_refused("storage", raw_zip(members), "CRC");
+  members = torch_members(good_pickle(), kFloats);
+  members[0].crc = 1;
+  check_refused("pickle", raw_zip(members), "CRC");
+}
+
+TEST_CASE("deflated members load, and lies about their size are refused") {
+  auto members = torch_members(good_pickle(), kFloats);
+  for (RawMember& member : members) member.deflate = true;
+  const std::string file = raw_zip(members);
+  CHECK(elements<float>(load(file.data(), file.size()).to_tensor()) == std::vector<float>(6));
+
+  members[2].size = 1;
+  check_refused("inflates to more", raw_zip(members), "more than its size");
+  members[2].size = 3;
+  check_refused("inflates to less", raw_zip(members), "does not inflate to its size");
+  members[1].size = 0xFFFFFFFE;
+  check_refused("bomb", raw_zip(members), "limit");
+  members = torch_members(good_pickle(), kFloats);
+  members[1].method = 8;
+  check_refused("not deflate data", raw_zip(members), "broken");
+  std::vector<RawMember> bombs = torch_members(good_pickle(), kFloats);
+  const std::string stored(4 << 20, 'x');
+  bombs[1].data = stored;
+  bombs[1].method = 8;
+  bombs[1].size = 0xFFFFFFF0;
+  check_refused("4 GB out of 4 MB", raw_zip(bombs), "limit");
+}
+
+TEST_CASE("archives that are no PyTorch state are refused by name") {
+  const auto of = [](std::vector<RawMember> members) { return raw_zip(members); };
+  auto members = torch_members(good_pickle(), kFloats);
+  check_refused("no version", of({members[0], members[1]}), "version");
+  members[2].data = "99\n";
+  check_refused("version 99", of(members), "version 99");
+  members[2].data = std::string(70, '1');
+  check_refused("long version", of(members), "limit");
+  members[2].data = "3\n";
+  check_refused("no data.pkl", of({members[1], members[2]}), "data.pkl");
+  members.push_back({"archive/byteorder", "middle"});
+  check_refused("byte order", of(members), "byteorder");
+  members.back() = {"archive/constants.pkl", ""};
+  check_refused("TorchScript", of(members), "TorchScript");
+  check_refused("old TorchScript", "PYTORCH1" + std::string(100, ' '), "TorchScript");
+  check_refused("tar", std::string(257, 'a') + "ustar" + std::string(300, 'b'), "tar");
+  check_refused("legacy",
+                std::string("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15),
+                "legacy");
+  check_refused("bare pickle", good_pickle(), "pickle");
+  check_refused("npy", "\x93NUMPY\1" + std::string(100, ' '), "NumPy");
+  check_refused("gzip", "\x1f\x8b" + std::string(100, ' '), "gzip");
+  check_refused("text", "{\"a\": 1, \"b\": 2}", "neither");
+  check_refused("one byte", "P", "neither");
+}
+
+TEST_CASE("version 3 may lie in .data/, and big-endian storages are swapped") {
+  auto members =
+      torch_members(good_pickle(), std::string("\x3f\x80\0\0", 4) + std::string(20, '\0'));
+  members[2].name = "archive/.data/version";
+  members.push_back({"archive/byteorder", "big"});
+  const std::string file = raw_zip(members);
+  CHECK(elements<float>(load(file.data(), file.size()).to_tensor())[0] == 1.0F);
+}
+
+TEST_CASE("every truncation of a file is refused") {
+  const std::string file = good();
+  for (size_t size = 0; size < file.size(); ++size) {
+    INFO("cut to " << size << " of " << file.size() << " bytes");
+    CHECK_THROWS_AS(load(file.data(), size), Error);
+  }
+}
+
+TEST_CASE("a file with any one byte changed loads or is refused, and nothing else") {
+  const std::string file = good();
+  int refused = 0;
+  for (size_t at = 0; at < file.size(); ++at) {
+    for (const int change : {1, 0x80, 0xFF}) {
+      std::string bytes = file;
+      bytes[at] = static_cast<char>(bytes[at] ^ change);
+      try {
+        load(bytes.data(), bytes.size());
+      } catch (const Error&) {
+        ++refused;
+      }
+    }
+  }
+  // What may change are header fields that no reader needs, and the sizes and CRCs of local
+  // headers.
+  CHECK(refused > static_cast<int>(file.size()) * 2);
+}
+
+}  // namespace tarn::testing

@@ -1,0 +1,155 @@
+// Strided arrays for kernel tests: they own their memory and hand out views of it.
+#pragma once
+
+#include <cstring>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "tarn/device/cpu_features.h"
+#include "tarn/device/parallel.h"
+#include "tarn/kernels/view.h"
+#include "tarn/tests/support/catch.h"
+
+namespace tarn::testing {
+
+// How an array's elements lie in memory.
+enum class Layout {
+  kContiguous,
+  kTransposed,  // the first dimension runs fastest
+  kSliced,      // every second element of the last dimension, after an offset
+  kBroadcast,   // the first dimension has stride 0: one slice stands for all (inputs only)
+};
+inline constexpr Layout kWritableLayouts[] = {Layout::kContiguous, Layout::kTransposed, Layout::kSliced};
+inline constexpr Layout kAllLayouts[] = {Layout::kContiguous, Layout::kTransposed, Layout::kSliced,
+                                         Layout::kBroadcast};
+inline constexpr ScalarType kAllTypes[] = {kByte, kChar, kShort, kInt, kLong,
+                                           kHalf, kFloat, kDouble, kBool, kBFloat16};
+inline constexpr ScalarType kFloatTypes[] = {kHalf, kFloat, kDouble, kBFloat16};
+
+class Array {
+ public:
+  Array(ScalarType dtype, std::vector<int64_t> sizes, Layout layout = Layout::kContiguous)
+      : dtype_(dtype), sizes_(std::move(sizes)), strides_(sizes_.size()) {
+    int64_t next = layout == Layout::kSliced ? 2 : 1;
+    for (size_t i = 0; i < sizes_.size(); ++i) {
+      const size_t d = layout == Layout::kTransposed ? i : sizes_.size() - 1 - i;
+      strides_[d] = next;
+      next *= std::max<int64_t>(sizes_[d], 1);
+    }
+    if (layout == Layout::kBroadcast && !sizes_.empty()) strides_[0] = 0;
+    offset_ = layout == Layout::kSliced ? 3 : 0;
+    // Exactly as long as needed, so that the address sanitizer sees every access behind the end.
+    bytes_.assign(static_cast<size_t>((extent() + offset_) * element_size(dtype)), kGuard);
+  }
+  Array(ScalarType dtype, std::vector<int64_t> sizes, const std::vector<double>& values)
+      : Array(dtype, std::move(sizes)) {
+    for (int64_t i = 0; i < numel(); ++i) set(i, values[static_cast<size_t>(i)]);
+  }
+
+  View view() const {
+    return View{address(0), sizes_.data(), strides_.data(), static_cast<int32_t>(sizes_.size()), dtype_};
+  }
+  ScalarType dtype() const { return dtype_; }
+  int64_t numel() const {
+    return std::accumulate(sizes_.begin(), sizes_.end(), int64_t{1}, std::multiplies<>());
+  }
+
+  // Element i in row-major order.
+  double get(int64_t i) const {
+    return visit(dtype_, [&]<class T>(T value) {
+      std::memcpy(&value, address(place(i)), sizeof(T));
+      return static_cast<double>(value);
+    });
+  }
+  void set(int64_t i, double number) {
+    visit(dtype_, [&]<class T>(T) {
+      T value;
+      if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) value = T(static_cast<float>(number));
+      else value = static_cast<T>(number);
+      std::memcpy(address(place(i)), &value, sizeof(T));
+    });
+  }
+  std::vector<double> values() const {
+    std::vector<double> all(static_cast<size_t>(numel()));
+    for (int64_t i = 0; i < numel(); ++i) all[static_cast<size_t>(i)] = get(i);
+    return all;
+  }
+  template <class F>
+  Array& fill_with(F f) {
+    for (int64_t i = 0; i < numel(); ++i) set(i, static_cast<double>(f(i)));
+    return *this;
+  }
+  // True while no byte outside of the array's elements was written.
+  bool guards_intact() const {
+    std::vector<bool> owned(bytes_.size());
+    for (int64_t i = 0; i < numel(); ++i) {
+      const int64_t start = (place(i) + offset_) * element_size(dtype_);
+      for (int64_t b = 0; b < element_size(dtype_); ++b) owned[static_cast<size_t>(start + b)] = true;
+    }
+    for (size_t b = 0; b < bytes_.size(); ++b) {
+      if (!owned[b] && bytes_[b] != kGuard) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr char kGuard = 0x5B;
+
+  int64_t extent() const {
+    int64_t last = 0;
+    for (size_t d = 0; d < sizes_.size(); ++d) {
+      if (sizes_[d] == 0) return 0;
+      last += (sizes_[d] - 1) * strides_[d];
+    }
+    return last + 1;
+  }
+  int64_t place(int64_t i) const {
+    int64_t at = 0;
+    for (size_t d = sizes_.size(); d-- > 0;) {
+      at += i % sizes_[d] * strides_[d];
+      i /= sizes_[d];
+    }
+    return at;
+  }
+  char* address(int64_t place) const {
+    return const_cast<char*>(bytes_.data()) + (place + offset_) * element_size(dtype_);
+  }
+
+  ScalarType dtype_;
+  std::vector<int64_t> sizes_, strides_;
+  int64_t offset_ = 0;
+  std::vector<char> bytes_;
+};
+
+// Shapes that exercise scalars, empty arrays, odd sizes, tails of vectors and several threads.
+inline std::vector<std::vector<int64_t>> test_shapes() {
+  return {{}, {0}, {1}, {3}, {17}, {2, 0, 3}, {5, 7}, {1, 9}, {4, 1, 6}, {3, 5, 2, 7}, {67, 131}};
+}
+
+// Calls f once for each instruction set this machine has, and restores the one in use.
+template <class F>
+void for_each_isa(F f) {
+  const CpuIsa before = cpu_isa();
+  for (const CpuIsa isa : {CpuIsa::Baseline, CpuIsa::Avx2, CpuIsa::Avx512}) {
+    if (isa > detected_cpu_isa()) continue;
+    set_cpu_isa(isa);
+    INFO("instruction set: " << isa);
+    f();
+  }
+  set_cpu_isa(before);
+}
+
+// Sets the number of threads for a scope.
+class WithThreads {
+ public:
+  explicit WithThreads(int n) : before_(get_num_threads()) { set_num_threads(n); }
+  ~WithThreads() { set_num_threads(before_); }
+  WithThreads(const WithThreads&) = delete;
+  WithThreads& operator=(const WithThreads&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace tarn::testing

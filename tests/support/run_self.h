@@ -1,0 +1,37 @@
+#pragma once
+// Runs one hidden test of this binary in a process of its own, for what must not happen in this
+// one: crashes, environment variables read once, resource limits, the order of destruction at exit.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <string>
+
+namespace tarn::testing {
+
+struct ChildResult {
+  int status = -1;     // exit status, or 128 + the signal that ended it
+  std::string output;  // standard output and error together
+};
+
+// `tag` names the hidden test, such as "[child-oom]" for TEST_CASE("...", "[.][child-oom]").
+// `environment` is put before the command in shell syntax, such as "A=1 B=2".
+inline ChildResult run_self(const std::string& tag, const std::string& environment = "") {
+  std::array<char, 4096> buffer{};
+  const ssize_t length = readlink("/proc/self/exe", buffer.data(), buffer.size());
+  if (length <= 0) return {};
+  const std::string program(buffer.data(), static_cast<size_t>(length));
+  const std::string command = environment + " '" + program + "' '" + tag + "' 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  if (!pipe) return {};
+  ChildResult result;
+  while (size_t n = fread(buffer.data(), 1, buffer.size(), pipe))
+    result.output.append(buffer.data(), n);
+  const int status = pclose(pipe);
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+}  // namespace tarn::testing
