@@ -47,10 +47,6 @@ TensorOptions with_default(const TensorOptions& options, ScalarType dtype) {
   return options.has_dtype() ? options : options.dtype(dtype);
 }
 
-TensorOptions like(const Tensor& x, const TensorOptions& options) {
-  return options.dtype(options.dtype_opt().value_or(x.dtype())).device(options.device_opt().value_or(x.device()));
-}
-
 // A tensor of x's sizes, undefined contents.
 Tensor make_like(const Tensor& x, const TensorOptions& options) {
   const ScalarType dtype = options.dtype_opt().value_or(x.dtype());
@@ -100,7 +96,7 @@ int64_t arange_size(const Scalar& start, const Scalar& end, const Scalar& step, 
   };
   if (!std::isfinite(from) || !std::isfinite(to)) fail("unsupported range");
   const bool integral = !is_floating_point(dtype);
-  if (!(by != 0) || (integral && step.toLong() == 0)) fail("step must be nonzero");
+  if (!(by > 0 || by < 0) || (integral && step.toLong() == 0)) fail("step must be nonzero");
   if (by > 0 ? to < from : to > from) fail("upper bound and lower bound inconsistent with step sign");
   if (dtype != kLong) {
     const double size = std::ceil((to - from) / by);

@@ -146,12 +146,20 @@ class Call {
     args_.params = params;
   }
 
-  void set_output(const Tensor& out) { args_.out = out.impl().view(); }
+  void set_output(const Tensor& out) {
+    const TensorImpl& impl = out.impl();
+    args_.out = impl.view();
+    args_.flat = impl.contiguous && impl.dtype == args_.compute;
+  }
   void set_input(int i, const Tensor& t) {
     const TensorImpl& impl = t.impl();
     args_.in[i] = impl.view();
     const View& out = args_.out;
-    if (impl.ndim == out.ndim && std::equal(impl.dims, impl.dims + impl.ndim, out.sizes)) return;
+    if (impl.ndim == out.ndim && std::equal(impl.dims, impl.dims + impl.ndim, out.sizes)) {
+      args_.flat &= impl.contiguous && impl.dtype == args_.compute;
+      return;
+    }
+    args_.flat = false;
     const IntArrayRef to(out.sizes, static_cast<size_t>(out.ndim));
     int64_t* strides = borrow_strides(i, out.ndim);
     broadcast_strides(impl.sizes(), impl.strides(), to, strides);
@@ -159,6 +167,7 @@ class Call {
   }
   void set_input(int i, const Operand& operand) {
     if (operand.tensor()) return set_input(i, *operand.tensor());
+    args_.flat = false;
     const Scalar& s = operand.scalar();
     numbers_[i] = s.isFloatingPoint() ? Number{.floating = s.toDouble()} : Number{.integral = s.toLong()};
     const View& out = args_.out;

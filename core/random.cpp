@@ -113,6 +113,8 @@ Defaults& defaults() {
   return instance;
 }
 
+thread_local constinit ThreadSeedGuard* seed_guard = nullptr;
+
 void check_floating(const char* op, ScalarType dtype) {
   if (!is_floating_point(dtype)) {
     throw TypeError(str("[", op, "] the distribution is continuous: dtype must be a floating point type, got ", dtype));
@@ -177,7 +179,17 @@ void Generator::set_state(const Tensor& state) {
   engine_ = engine;
 }
 
+ThreadSeedGuard::ThreadSeedGuard(uint64_t seed) noexcept : seed_(seed), outer_(seed_guard) {
+  seed_guard = this;
+}
+
+ThreadSeedGuard::~ThreadSeedGuard() { seed_guard = outer_; }
+
 Generator& default_generator(Device device) {
+  if (device.is_cpu() && seed_guard) [[unlikely]] {
+    auto& own = seed_guard->generator_;
+    return own ? *own : own.emplace(Device(), seed_guard->seed_);
+  }
   Defaults& all = defaults();
   if (device.is_cpu()) return all.cpu;
   const std::lock_guard lock(all.mutex);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 
 #include "tarn/core/ops.h"
 #include "tarn/kernels/kernel_table.h"
@@ -52,6 +53,21 @@ class Generator {
 Generator& default_generator(Device device = {});
 // Seeds the default generators of all devices.
 void manual_seed(uint64_t seed);
+// While one lives, the calling thread has a default CPU generator of its own, started from `seed`; the
+// process's stays untouched. Guards may nest.
+class ThreadSeedGuard {
+ public:
+  explicit ThreadSeedGuard(uint64_t seed) noexcept;
+  ~ThreadSeedGuard();
+  ThreadSeedGuard(const ThreadSeedGuard&) = delete;
+  ThreadSeedGuard& operator=(const ThreadSeedGuard&) = delete;
+
+ private:
+  friend Generator& default_generator(Device device);
+  const uint64_t seed_;
+  std::optional<Generator> generator_;  // from the first use on: seeding costs microseconds
+  ThreadSeedGuard* const outer_;
+};
 // The state of the default generator of a device.
 Tensor get_rng_state(Device device = {});
 void set_rng_state(const Tensor& state, Device device = {});

@@ -10,10 +10,11 @@ namespace tarn {
 namespace detail {
 namespace {
 
-// "2" or "2, 3", without brackets.
+// "2" or "2 3".
 std::string join(IntArrayRef sizes) {
-  std::string text = str(sizes);
-  return text.substr(1, text.size() - 2);
+  std::string text;
+  for (int64_t size : sizes) text += str(text.empty() ? "" : " ", size);
+  return text;
 }
 
 }  // namespace

@@ -130,6 +130,10 @@ bool in_parallel_region() noexcept {
 #endif
 }
 
+SerialGuard::SerialGuard() noexcept : outer_(inside_region) { inside_region = true; }
+
+SerialGuard::~SerialGuard() { inside_region = outer_; }
+
 #if TARN_USE_OPENMP
 
 void detail::run_parallel(int64_t begin, int64_t count, int chunks, RangeFunction call,

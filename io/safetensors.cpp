@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "tarn/io/little_endian.h"
-#include "tarn/io/view_check.h"
+#include "tarn/io/dense_bytes.h"
 
 namespace tarn::detail {
 namespace {

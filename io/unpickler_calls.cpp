@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <map>
 
+#include "tarn/io/dense_bytes.h"
 #include "tarn/io/unpickler.h"
-#include "tarn/io/view_check.h"
 
 namespace tarn::detail {
 namespace {
@@ -182,16 +182,15 @@ Unpickler::Item Unpickler::rebuild_tensor(const std::vector<Item>& arguments) {
     }
   }
   const std::vector<int64_t> sizes = to_shape(arguments[2]), strides = to_shape(arguments[3]);
-  int64_t offset = to_integer(arguments[1]);
-  if (const std::string problem =
-          view_problem(sizes, strides, offset, storage->numel, element_size(storage->dtype));
-      !problem.empty()) {
-    fail(problem);
-  }
   // A tensor without elements may start anywhere; PyTorch slices some to beyond the end.
-  offset = std::min(offset, storage->numel);
-  const Tensor tensor =
-      Tensor::from_storage(storage->storage, storage->dtype, sizes, strides, offset);
+  const int64_t offset = to_integer(arguments[1]);
+  const bool empty = std::find(sizes.begin(), sizes.end(), 0) != sizes.end();
+  const Tensor tensor = Tensor::from_storage(storage->storage, storage->dtype, sizes, strides,
+                                             empty ? std::min(offset, storage->numel) : offset);
+  // A view may repeat elements of a small storage, but must stay small enough to be copied.
+  if (!dense_bytes(sizes, element_size(storage->dtype))) {
+    fail(str("overflow: a tensor of size ", IntArrayRef(sizes), " is too large"));
+  }
   return with_grad(tensor, count > 4 && to_flag(arguments[4]));
 }
 

@@ -30,6 +30,7 @@ struct PointwiseArgs {
   int num_inputs;        // 1..4
   ScalarType compute;    // kFloat, kDouble or kLong: the type the formula is evaluated in
   const void* params;    // the op object itself: a trivially copyable struct of its scalars
+  bool flat;             // every view is contiguous, of one size and of dtype `compute`
   View out;
   View in[4];
 };

@@ -18,7 +18,8 @@ namespace tarn {
 struct OptimTensor {
   void* param;
   const void* grad;
-  void* state[3];  // SGD: momentum buffer; Adam: exp_avg, exp_avg_sq, max_exp_avg_sq; null if unused
+  void*
+      state[3];  // SGD: momentum buffer; Adam: exp_avg, exp_avg_sq, max_exp_avg_sq; null if unused
   int64_t numel;
   ScalarType dtype;
   bool first_step;  // SGD: the momentum buffer is to be set, not updated

@@ -26,9 +26,7 @@ struct RandomEngine {
     return (high << 32) | next32();
   }
   // [0, 1) with 24 and 53 random bits.
-  float next_float() {
-    return static_cast<float>(next32() & 0xFFFFFFu) * 0x1p-24f;
-  }
+  float next_float() { return static_cast<float>(next32() & 0xFFFFFFu) * 0x1p-24f; }
   double next_double() {
     return static_cast<double>(next64() & ((uint64_t{1} << 53) - 1)) * 0x1p-53;
   }

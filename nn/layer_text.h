@@ -2,18 +2,26 @@
 #pragma once
 
 #include <ostream>
+#include <string>
 
-namespace tarn::nn::detail {
+namespace tarn::nn {
+
+class Module;
+
+namespace detail {
 
 // What precedes every layer's name.
 inline constexpr const char* kLayerPrefix = "tarn::nn::";
+// "Linear" for a LinearImpl.
+std::string layer_name(const Module& layer);
 
 // Prints the name and "(" when made, the fields as they come, and ")" when destroyed.
 class LayerText {
  public:
-  LayerText(std::ostream& stream, const char* layer) : stream_(stream) {
+  LayerText(std::ostream& stream, const std::string& layer) : stream_(stream) {
     stream_ << kLayerPrefix << layer << '(';
   }
+  LayerText(std::ostream& stream, const Module& layer) : LayerText(stream, layer_name(layer)) {}
   ~LayerText() { stream_ << ')'; }
   LayerText(const LayerText&) = delete;
   LayerText& operator=(const LayerText&) = delete;
@@ -33,4 +41,5 @@ class LayerText {
   const char* separator_ = "";
 };
 
-}  // namespace tarn::nn::detail
+}  // namespace detail
+}  // namespace tarn::nn

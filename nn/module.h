@@ -126,7 +126,7 @@ class Module : public std::enable_shared_from_this<Module> {
     replace_child(name, detail::module_pointer(module));
     return module;
   }
-  void unregister_module(const std::string& name);
+  virtual void unregister_module(const std::string& name);
 
   // --- Contents, in order of registration: own first, then those of the submodules -----------------
   // As in Python a tensor or module reachable under several names is listed once, under the first.
@@ -197,7 +197,7 @@ class Module : public std::enable_shared_from_this<Module> {
 
   // For handles: notes the static type they know, if it is the module's own.
   template <class T>
-  void note_type() noexcept {
+  void note_type() const noexcept {
     if (typeid(*this) == typeid(T)) type_ = &detail::module_type<T>();
   }
 
@@ -236,7 +236,7 @@ class Module : public std::enable_shared_from_this<Module> {
 
   std::string name_;
   std::vector<std::string> transient_;  // buffers that are not persistent
-  const detail::ModuleType* type_ = nullptr;
+  mutable const detail::ModuleType* type_ = nullptr;
   bool is_training_ = true;
 };
 

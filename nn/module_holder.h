@@ -87,7 +87,7 @@ class Cloneable : public Module {
   using Module::Module;
   virtual void reset() = 0;
   std::shared_ptr<Module> clone(const std::optional<Device>& device = std::nullopt) const override {
-    const_cast<Cloneable*>(this)->template note_type<Derived>();
+    this->template note_type<Derived>();
     return Module::clone(device);
   }
 };

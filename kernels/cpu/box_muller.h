@@ -19,8 +19,10 @@ inline constexpr int64_t kNormalBlock = 16;
 // the sum is then rounded twice, which changes a float about once in 2^29 times.
 template <bool kFma>
 TARN_HD float fused(float a, float b, float c) {
-  if constexpr (kFma) return __builtin_fmaf(a, b, c);
-  else return static_cast<float>(static_cast<double>(a) * b + c);
+  if constexpr (kFma)
+    return __builtin_fmaf(a, b, c);
+  else
+    return static_cast<float>(static_cast<double>(a) * b + c);
 }
 
 // float: the logarithm, sine and cosine are the polynomials of S. Moshier's Cephes library
@@ -88,8 +90,10 @@ struct NormalBlocks {
 
 inline void normal_blocks(float* data, int64_t blocks, float mean, float deviation) {
   switch (cpu_isa()) {
-    case CpuIsa::Baseline: return run_baseline<NormalBlocks<false>>(data, blocks, mean, deviation);
-    default: return run_avx2<NormalBlocks<true>>(data, blocks, mean, deviation);
+    case CpuIsa::Baseline:
+      return run_baseline<NormalBlocks<false>>(data, blocks, mean, deviation);
+    default:
+      return run_avx2<NormalBlocks<true>>(data, blocks, mean, deviation);
   }
 }
 

@@ -86,12 +86,7 @@ void copy(const View& out, const View& src) {
     return;
   }
   if (const int row = same ? transposed_dim(loop, item) : 0; row != 0) {
-    switch (item) {
-      case 1: return copy_transposed<uint8_t>(loop, row);
-      case 2: return copy_transposed<uint16_t>(loop, row);
-      case 4: return copy_transposed<uint32_t>(loop, row);
-      default: return copy_transposed<uint64_t>(loop, row);
-    }
+    return visit_size(item, [&]<class T>(T) { copy_transposed<T>(loop, row); });
   }
   const Converter convert = converter(out.dtype, src.dtype);
   loop.for_each(kStridedGrain, [&](int64_t n, char* const* p, const int64_t* stride) {
@@ -108,10 +103,12 @@ void fill(const View& out, const FillValue& value) {
   }
   const StridedLoop loop(out);
   const int64_t item = element_size(out.dtype);
-  const bool uniform = std::all_of(element, element + item, [&](char c) { return c == element[0]; });
+  const bool uniform =
+      std::all_of(element, element + item, [&](char c) { return c == element[0]; });
   if (uniform && loop.is_flat() && loop.inner_strides()[0] == 1) {
     parallel_for(0, loop.numel(), kStreamGrain, [&](int64_t begin, int64_t end) {
-      std::memset(loop.data(0) + begin * item, element[0], static_cast<size_t>((end - begin) * item));
+      std::memset(loop.data(0) + begin * item, element[0],
+                  static_cast<size_t>((end - begin) * item));
     });
     return;
   }

@@ -1,33 +1,9 @@
 #include "tarn/kernels/cpu/gemm.h"
 
 #include <algorithm>
-#include <array>
-#include <cstddef>
-#include <utility>
 
-#include "tarn/device/allocator.h"
 #include "tarn/device/cpu_features.h"
 #include "tarn/device/parallel.h"
-
-namespace tarn::cpu {
-namespace {
-
-// Memory for packed panels, given back at the end of the scope.
-template <class T>
-struct Scratch {
-  explicit Scratch(int64_t count)
-      : bytes(static_cast<size_t>(count) * sizeof(T)), data(static_cast<T*>(allocate(bytes))) {}
-  ~Scratch() { deallocate(data, bytes); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-
-  const size_t bytes;
-  T* const data;
-};
-
-}  // namespace
-}  // namespace tarn::cpu
-
 #include "tarn/kernels/cpu/gemm_isa.h"
 
 namespace tarn::cpu {
@@ -37,10 +13,13 @@ template <class T>
 const GemmKernels<T>& kernels_of_cpu() {
   switch (cpu_isa()) {
 #if defined(__x86_64__)
-    case CpuIsa::Avx512: return gemm_avx512::kKernels<T>;
-    case CpuIsa::Avx2: return gemm_avx2::kKernels<T>;
+    case CpuIsa::Avx512:
+      return gemm_avx512::kKernels<T>;
+    case CpuIsa::Avx2:
+      return gemm_avx2::kKernels<T>;
 #endif
-    default: return gemm_baseline::kKernels<T>;
+    default:
+      return gemm_baseline::kKernels<T>;
   }
 }
 
@@ -60,7 +39,8 @@ void scale(const GemmArgs<T>& g) {
 template <class T>
 using Method = void (*)(const GemmArgs<T>&);
 
-// The limits are where the methods cross on an AVX-512 Xeon: packing pays once its copies are used often.
+// The limits are where the methods cross on an AVX-512 Xeon: packing pays once its copies are used
+// often.
 template <class T>
 Method<T> choose_method(const GemmArgs<T>& g, const GemmKernels<T>& kernels) {
   if (g.b_col == 1 || g.n == 1) {
@@ -78,12 +58,12 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // C cut into rows x cols blocks of whole register tiles, one for each thread.
 struct Grid {
-  int64_t rows, cols;            // how many blocks
+  int64_t rows, cols;              // how many blocks
   int64_t block_rows, block_cols;  // of C in one
 };
 
-// The grid of at most `threads` blocks whose largest is done first. Packing one row of A or column of B
-// takes as long as multiplying by about 10.
+// The grid of at most `threads` blocks whose largest is done first. Packing one row of A or column
+// of B takes as long as multiplying by about 10.
 Grid choose_grid(int64_t m, int64_t n, int64_t threads, int64_t tile_rows, int64_t tile_cols) {
   Grid best{};
   int64_t best_cost = 0;
@@ -100,11 +80,13 @@ Grid choose_grid(int64_t m, int64_t n, int64_t threads, int64_t tile_rows, int64
 }
 
 template <class T>
-void run_parallel(const GemmArgs<T>& g, const GemmKernels<T>& kernels, Method<T> method, int64_t threads) {
+void run_parallel(const GemmArgs<T>& g, const GemmKernels<T>& kernels, Method<T> method,
+                  int64_t threads) {
   const Grid grid = choose_grid(g.m, g.n, threads, kernels.rows, kernels.cols);
   parallel_for(0, grid.rows * grid.cols, 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
-      const int64_t i = block / grid.cols * grid.block_rows, j = block % grid.cols * grid.block_cols;
+      const int64_t i = block / grid.cols * grid.block_rows,
+                    j = block % grid.cols * grid.block_cols;
       GemmArgs<T> part = g;
       part.m = std::min(grid.block_rows, g.m - i);
       part.n = std::min(grid.block_cols, g.n - j);
@@ -127,9 +109,20 @@ void run(const GemmArgs<T>& g) {
   const GemmKernels<T>& kernels = kernels_of_cpu<T>();
   if (g.n == 1 && g.c_row == 1 && g.m > 1) {
     // As C^T = B^T A^T, because rows of one element would leave the vectors empty.
-    run<T>({.m = 1, .n = g.m, .k = g.k, .a = g.b, .a_row = 0, .a_col = g.b_row, .b = g.a,
-            .b_row = g.a_col, .b_col = g.a_row, .c = g.c, .c_row = 0, .alpha = g.alpha,
-            .beta = g.beta, .relu = g.relu && !g.bias});
+    run<T>({.m = 1,
+            .n = g.m,
+            .k = g.k,
+            .a = g.b,
+            .a_row = 0,
+            .a_col = g.b_row,
+            .b = g.a,
+            .b_row = g.a_col,
+            .b_col = g.a_row,
+            .c = g.c,
+            .c_row = 0,
+            .alpha = g.alpha,
+            .beta = g.beta,
+            .relu = g.relu && !g.bias});
     if (g.bias) {
       GemmArgs<T> rest = g;
       rest.beta = 1;

@@ -25,10 +25,10 @@ struct GemmArgs {
 
 // k == 0 leaves act(beta * C + bias); m == 0 or n == 0 does nothing.
 //
-// Sums are made of chains of at most 512 products, added one after the other. The result depends on the
-// shape, the strides and the instruction set (cpu_isa()), not on the number of threads.
-// Large products run on Tarn's threads; small ones (below about 10^5 multiply-adds) in the caller.
-// Memory for repacked blocks of A and B comes from tarn::allocate; throws OutOfMemoryError only there,
+// Sums are made of chains of at most 512 products, added one after the other. The result depends on
+// the shape, the strides and the instruction set (cpu_isa()), not on the number of threads. Large
+// products run on Tarn's threads; small ones (below about 10^5 multiply-adds) in the caller. Memory
+// for repacked blocks of A and B comes from tarn::allocate; throws OutOfMemoryError only there,
 // before C is touched.
 void gemm(const GemmArgs<float>& args);
 void gemm(const GemmArgs<double>& args);

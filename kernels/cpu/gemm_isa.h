@@ -1,15 +1,24 @@
 // The vectors of each instruction set as gemm_kernels.inc needs them, and the kernels made from them.
 //
-// In each namespace: Lanes<T> (the vector type V, its length, the type M of masks), splat, madd (a * b + c),
-// first_lanes<T>(n) (the mask of lanes below n, any n), load and store of all or of masked lanes, where a
-// lane outside the mask touches no memory and loads as 0; load_quads(p, stride) (four elements each from p,
-// p + stride, ...); kFreeMasks (a masked load or store costs no more than a full one) and the tile sizes the
-// register file allows.
+// Each namespace has Lanes<T>: the vector type V, its length, the type M of masks;
+//   splat(x), madd(a, b, c) = a * b + c
+//   first_lanes<T>(n)             the mask of the lanes below n, for any n
+//   load(p), load(p, mask)        a lane outside the mask touches no memory and is 0
+//   store(p, v), store(p, v, mask)
+//   load_quads(p, stride)         four elements each from p, p + stride, ..., side by side
+// and kFreeMasks (a masked load or store costs no more than a full one), and the most rows of C whose
+// sums fit the registers: kRows when two vectors wide, kWideRows when four.
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
+
+#include "tarn/device/allocator.h"
+#include "tarn/kernels/cpu/gemm.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -17,26 +26,36 @@
 
 namespace tarn::cpu {
 
-template <class T>
-struct GemmArgs;
-
 // One instruction set's ways to run the same problem on one thread.
 template <class T>
 struct GemmKernels {
-  int rows, cols;  // of C kept in registers
+  int rows, cols;                        // of C kept in registers
   void (*direct)(const GemmArgs<T>&);    // b_col == 1; reads A and B where they are
   void (*streamed)(const GemmArgs<T>&);  // the same, for B larger than the caches
   void (*dot)(const GemmArgs<T>&);       // a_col == 1 and b_row == 1; reads A and B where they are
   void (*packed)(const GemmArgs<T>&);    // any strides; copies blocks of A and B into panels first
 };
 
-// kRows x 2 vectors of C and the operands of one step fill the registers, as do kWideRows x 4.
+// Memory for packed panels, given back at the end of the scope.
+template <class T>
+struct Scratch {
+  explicit Scratch(int64_t count)
+      : bytes(static_cast<size_t>(count) * sizeof(T)), data(static_cast<T*>(allocate(bytes))) {}
+  ~Scratch() { deallocate(data, bytes); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  const size_t bytes;
+  T* const data;
+};
+
 #define TARN_GEMM_INLINE [[gnu::always_inline]] inline
 
 #if defined(__x86_64__)
 
 namespace gemm_avx512 {
-#define TARN_GEMM_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,bmi2")))
+#define TARN_GEMM_TARGET \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,bmi2")))
 inline constexpr int kRows = 14;
 inline constexpr int kWideRows = 6;
 inline constexpr bool kFreeMasks = true;
@@ -62,12 +81,20 @@ TARN_GEMM_INLINE TARN_GEMM_TARGET Vf madd(Vf a, Vf b, Vf c) { return _mm512_fmad
 TARN_GEMM_INLINE TARN_GEMM_TARGET Vd madd(Vd a, Vd b, Vd c) { return _mm512_fmadd_pd(a, b, c); }
 TARN_GEMM_INLINE TARN_GEMM_TARGET Vf load(const float* p) { return _mm512_loadu_ps(p); }
 TARN_GEMM_INLINE TARN_GEMM_TARGET Vd load(const double* p) { return _mm512_loadu_pd(p); }
-TARN_GEMM_INLINE TARN_GEMM_TARGET Vf load(const float* p, __mmask16 m) { return _mm512_maskz_loadu_ps(m, p); }
-TARN_GEMM_INLINE TARN_GEMM_TARGET Vd load(const double* p, __mmask8 m) { return _mm512_maskz_loadu_pd(m, p); }
+TARN_GEMM_INLINE TARN_GEMM_TARGET Vf load(const float* p, __mmask16 m) {
+  return _mm512_maskz_loadu_ps(m, p);
+}
+TARN_GEMM_INLINE TARN_GEMM_TARGET Vd load(const double* p, __mmask8 m) {
+  return _mm512_maskz_loadu_pd(m, p);
+}
 TARN_GEMM_INLINE TARN_GEMM_TARGET void store(float* p, Vf v) { _mm512_storeu_ps(p, v); }
 TARN_GEMM_INLINE TARN_GEMM_TARGET void store(double* p, Vd v) { _mm512_storeu_pd(p, v); }
-TARN_GEMM_INLINE TARN_GEMM_TARGET void store(float* p, Vf v, __mmask16 m) { _mm512_mask_storeu_ps(p, m, v); }
-TARN_GEMM_INLINE TARN_GEMM_TARGET void store(double* p, Vd v, __mmask8 m) { _mm512_mask_storeu_pd(p, m, v); }
+TARN_GEMM_INLINE TARN_GEMM_TARGET void store(float* p, Vf v, __mmask16 m) {
+  _mm512_mask_storeu_ps(p, m, v);
+}
+TARN_GEMM_INLINE TARN_GEMM_TARGET void store(double* p, Vd v, __mmask8 m) {
+  _mm512_mask_storeu_pd(p, m, v);
+}
 TARN_GEMM_INLINE TARN_GEMM_TARGET Vf load_quads(const float* p, int64_t stride) {
   __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
   v = _mm512_insertf32x4(v, _mm_loadu_ps(p + stride), 1);
@@ -75,7 +102,8 @@ TARN_GEMM_INLINE TARN_GEMM_TARGET Vf load_quads(const float* p, int64_t stride) 
   return _mm512_insertf32x4(v, _mm_loadu_ps(p + 3 * stride), 3);
 }
 TARN_GEMM_INLINE TARN_GEMM_TARGET Vd load_quads(const double* p, int64_t stride) {
-  return __builtin_shufflevector(_mm256_loadu_pd(p), _mm256_loadu_pd(p + stride), 0, 1, 2, 3, 4, 5, 6, 7);
+  return __builtin_shufflevector(_mm256_loadu_pd(p), _mm256_loadu_pd(p + stride), 0, 1, 2, 3, 4, 5,
+                                 6, 7);
 }
 #include "tarn/kernels/cpu/gemm_kernels.inc"
 #undef TARN_GEMM_TARGET
@@ -113,12 +141,20 @@ TARN_GEMM_INLINE TARN_GEMM_TARGET Vf madd(Vf a, Vf b, Vf c) { return _mm256_fmad
 TARN_GEMM_INLINE TARN_GEMM_TARGET Vd madd(Vd a, Vd b, Vd c) { return _mm256_fmadd_pd(a, b, c); }
 TARN_GEMM_INLINE TARN_GEMM_TARGET Vf load(const float* p) { return _mm256_loadu_ps(p); }
 TARN_GEMM_INLINE TARN_GEMM_TARGET Vd load(const double* p) { return _mm256_loadu_pd(p); }
-TARN_GEMM_INLINE TARN_GEMM_TARGET Vf load(const float* p, __m256i m) { return _mm256_maskload_ps(p, m); }
-TARN_GEMM_INLINE TARN_GEMM_TARGET Vd load(const double* p, __m256i m) { return _mm256_maskload_pd(p, m); }
+TARN_GEMM_INLINE TARN_GEMM_TARGET Vf load(const float* p, __m256i m) {
+  return _mm256_maskload_ps(p, m);
+}
+TARN_GEMM_INLINE TARN_GEMM_TARGET Vd load(const double* p, __m256i m) {
+  return _mm256_maskload_pd(p, m);
+}
 TARN_GEMM_INLINE TARN_GEMM_TARGET void store(float* p, Vf v) { _mm256_storeu_ps(p, v); }
 TARN_GEMM_INLINE TARN_GEMM_TARGET void store(double* p, Vd v) { _mm256_storeu_pd(p, v); }
-TARN_GEMM_INLINE TARN_GEMM_TARGET void store(float* p, Vf v, __m256i m) { _mm256_maskstore_ps(p, m, v); }
-TARN_GEMM_INLINE TARN_GEMM_TARGET void store(double* p, Vd v, __m256i m) { _mm256_maskstore_pd(p, m, v); }
+TARN_GEMM_INLINE TARN_GEMM_TARGET void store(float* p, Vf v, __m256i m) {
+  _mm256_maskstore_ps(p, m, v);
+}
+TARN_GEMM_INLINE TARN_GEMM_TARGET void store(double* p, Vd v, __m256i m) {
+  _mm256_maskstore_pd(p, m, v);
+}
 TARN_GEMM_INLINE TARN_GEMM_TARGET Vf load_quads(const float* p, int64_t stride) {
   return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + stride), 1);
 }

@@ -1,6 +1,5 @@
-// Advanced indexing: gather, scatter, nonzero.
+// Advanced indexing: gather and scatter.
 #include <algorithm>
-#include <atomic>
 
 #include "tarn/device/check.h"
 #include "tarn/kernels/cpu/kernels.h"
@@ -11,17 +10,6 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 14;  // elements worth a thread
 constexpr int64_t kChunk = 256;      // elements whose offsets are computed at once
-
-// Calls f with an unsigned integer of `item` bytes: moving elements needs no more of their type.
-template <class F>
-decltype(auto) visit_size(int64_t item, F&& f) {
-  switch (item) {
-    case 1: return f(uint8_t{});
-    case 2: return f(uint16_t{});
-    case 4: return f(uint32_t{});
-    default: return f(uint64_t{});
-  }
-}
 
 // Throws IndexError for the first index of an operand that is out of range.
 void check_indices(const IndexSpec& spec) {
@@ -49,7 +37,8 @@ void check_indices(const IndexSpec& spec) {
 
 // The elements of `values` and `self` that belong together: operand 0 is values, 1 self, the others
 // are the index tensors.
-StridedLoop make_loop(const View& values, const View& self, const IndexSpec& spec, LoopOrder order) {
+StridedLoop make_loop(const View& values, const View& self, const IndexSpec& spec,
+                      LoopOrder order) {
   const View* views[StridedLoop::kMaxOperands] = {&values, &self};
   for (int k = 0; k < spec.count; ++k) views[2 + k] = &spec.index[k];
   return StridedLoop(views, 2 + spec.count, order);
@@ -94,10 +83,14 @@ template <ScatterMode kMode, class T>
 TARN_HD T combine(T old, T value) {
   if constexpr (kMode == ScatterMode::kAssign) return value;
   // NaN in either operand wins.
-  else if constexpr (kMode == ScatterMode::kMax) return old >= value || old != old ? old : value;
-  else if constexpr (kMode == ScatterMode::kMin) return old <= value || old != old ? old : value;
-  else if constexpr (std::is_same_v<T, bool>) return kMode == ScatterMode::kAdd ? old | value : old & value;
-  else if constexpr (is_floating_point(ScalarTypeOf<T>)) return T(kMode == ScatterMode::kAdd ? old + value : old * value);
+  else if constexpr (kMode == ScatterMode::kMax)
+    return old >= value || old != old ? old : value;
+  else if constexpr (kMode == ScatterMode::kMin)
+    return old <= value || old != old ? old : value;
+  else if constexpr (std::is_same_v<T, bool>)
+    return kMode == ScatterMode::kAdd ? old | value : old & value;
+  else if constexpr (is_floating_point(ScalarTypeOf<T>))
+    return T(kMode == ScatterMode::kAdd ? old + value : old * value);
   else {  // integers wrap
     const uint64_t a = static_cast<uint64_t>(old), b = static_cast<uint64_t>(value);
     return static_cast<T>(kMode == ScatterMode::kAdd ? a + b : a * b);
@@ -130,10 +123,14 @@ CombineRun combiner(ScatterMode mode, ScalarType dtype) {
   }
   return visit(dtype, [&]<class T>(T) -> CombineRun {
     switch (mode) {
-      case ScatterMode::kMultiply: return &combine_run<ScatterMode::kMultiply, T>;
-      case ScatterMode::kMax: return &combine_run<ScatterMode::kMax, T>;
-      case ScatterMode::kMin: return &combine_run<ScatterMode::kMin, T>;
-      default: return &combine_run<ScatterMode::kAdd, T>;
+      case ScatterMode::kMultiply:
+        return &combine_run<ScatterMode::kMultiply, T>;
+      case ScatterMode::kMax:
+        return &combine_run<ScatterMode::kMax, T>;
+      case ScatterMode::kMin:
+        return &combine_run<ScatterMode::kMin, T>;
+      default:
+        return &combine_run<ScatterMode::kAdd, T>;
     }
   });
 }
@@ -175,49 +172,6 @@ View narrowed(View v, const int64_t* sizes, int d, int64_t begin) {
   return v;
 }
 
-// Elements that are not zero, told from their bits: a 16-bit float may be -0, a bool any byte.
-template <class T>
-TARN_HD bool is_nonzero(T x) {
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) return (x.bits & 0x7FFF) != 0;
-  else return x != 0;
-}
-
-template <class T>
-int64_t count_run(const char* data, int64_t stride, int64_t n) {
-  const T* x = reinterpret_cast<const T*>(data);
-  int64_t count = 0;
-  if (stride == 1) {
-    constexpr int64_t kBlock = 240;  // what a byte can count
-    using Count = std::conditional_t<sizeof(T) == 1, uint8_t, uint32_t>;
-    for (; n >= kBlock; n -= kBlock, x += kBlock) {
-      Count block = 0;
-      for (int64_t i = 0; i < kBlock; ++i) block = static_cast<Count>(block + is_nonzero(x[i]));
-      count += block;
-    }
-  }
-  for (int64_t i = 0; i < n; ++i) count += is_nonzero(x[i * stride]);
-  return count;
-}
-
-// Writes the i in [0, n) with x[i * stride] != 0 to `found` (n places) and returns how many.
-template <class T>
-int64_t find_run(const char* data, int64_t stride, int64_t n, int64_t* found) {
-  const T* x = reinterpret_cast<const T*>(data);
-  int64_t count = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    found[count] = i;  // without a branch on the data
-    count += is_nonzero(x[i * stride]);
-  }
-  return count;
-}
-
-// visit for the question whether an element is zero.
-template <class F>
-decltype(auto) visit_zero(ScalarType dtype, F&& f) {
-  return is_floating_point(dtype) ? visit(dtype == kHalf ? kBFloat16 : dtype, f)
-                                  : visit_size(element_size(dtype), f);
-}
-
 }  // namespace
 
 void gather(const GatherArgs& args) {
@@ -228,7 +182,8 @@ void gather(const GatherArgs& args) {
   const auto row = [&](char* const* p, const int64_t* stride, int64_t offset, int64_t n) {
     copy_row(p[0], stride[0], p[1] + offset * item, stride[1], n);
   };
-  const GatherRun gather_elements = visit_size(item, []<class T>(T) -> GatherRun { return &gather_run<T>; });
+  const GatherRun gather_elements =
+      visit_size(item, []<class T>(T) -> GatherRun { return &gather_run<T>; });
   const auto elements = [&](char* const* p, const int64_t* stride, int64_t start,
                             const int64_t* offsets, int64_t n) {
     gather_elements(p[0] + start * stride[0] * item, stride[0], p[1] + start * stride[1] * item,
@@ -256,43 +211,6 @@ void scatter(const ScatterArgs& args) {
     }
     scatter_serial(part);
   });
-}
-
-int64_t count_nonzero(const View& x) {
-  const auto count = visit_zero(x.dtype, []<class T>(T) { return &count_run<T>; });
-  std::atomic<int64_t> total{0};
-  StridedLoop(x).for_each(kGrain, [&](int64_t n, char* const* p, const int64_t* stride) {
-    total.fetch_add(count(p[0], stride[0], n), std::memory_order_relaxed);
-  });
-  return total.load();
-}
-
-void nonzero(const View& out, const View& x) {
-  if (x.ndim == 0 || x.numel() == 0) return;
-  const auto find = visit_zero(x.dtype, []<class T>(T) { return &find_run<T>; });
-  const int last = x.ndim - 1;
-  const int64_t length = x.sizes[last], item = element_size(x.dtype);
-  const int64_t step = out.strides[0], coordinate = out.strides[1];
-  int64_t* target = out.as<int64_t>();
-  const char* row = x.as<char>();
-  int64_t place[kMaxDims] = {};
-  for (int d = 0; d >= 0;) {
-    for (int64_t start = 0; start < length; start += kChunk) {
-      int64_t found[kChunk];
-      const int64_t count = find(row + start * x.strides[last] * item, x.strides[last],
-                                 std::min(kChunk, length - start), found);
-      for (int64_t i = 0; i < count; ++i, target += step) {
-        for (int j = 0; j < last; ++j) target[j * coordinate] = place[j];
-        target[last * coordinate] = start + found[i];
-      }
-    }
-    for (d = last - 1; d >= 0; --d) {
-      row += x.strides[d] * item;
-      if (++place[d] < x.sizes[d]) break;
-      row -= x.strides[d] * item * x.sizes[d];
-      place[d] = 0;
-    }
-  }
 }
 
 }  // namespace tarn::cpu

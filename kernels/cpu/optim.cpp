@@ -1,5 +1,6 @@
 // Optimizer steps: all tensors in one parallel pass over their elements laid end to end.
 #include <algorithm>
+#include <optional>
 
 #include "tarn/device/parallel.h"
 #include "tarn/kernels/cpu/isa.h"
@@ -54,7 +55,8 @@ struct AdamBody {
       TARN_INDEPENDENT
       for (int64_t i = 0; i < n; ++i) {
         T unused = 0;
-        p.param[i] = u.template apply<false>(p.param[i], p.grad[i], p.state[0][i], p.state[1][i], unused);
+        p.param[i] =
+            u.template apply<false>(p.param[i], p.grad[i], p.state[0][i], p.state[1][i], unused);
       }
     } else {
       TARN_INDEPENDENT
@@ -73,7 +75,8 @@ void run_piece(const Update& update, const Piece<T>& piece, int64_t n) {
 
 // 16-bit parameters: converted to float a chunk at a time and back.
 template <class Body, class Update>
-void run_narrow(const Update& update, const OptimTensor& tensor, int states, int64_t begin, int64_t end) {
+void run_narrow(const Update& update, const OptimTensor& tensor, int states, int64_t begin,
+                int64_t end) {
   constexpr int64_t kChunk = 512;
   float param[kChunk], grad[kChunk], state[3][kChunk];
   Piece<float> piece{param, grad, {nullptr, nullptr, nullptr}};
@@ -92,11 +95,33 @@ void run_narrow(const Update& update, const OptimTensor& tensor, int states, int
 }
 
 template <class Body, class T, class Update>
-void run_direct(const Update& update, const OptimTensor& tensor, int states, int64_t begin, int64_t end) {
-  Piece<T> piece{static_cast<T*>(tensor.param) + begin, static_cast<const T*>(tensor.grad) + begin, {}};
+void run_direct(const Update& update, const OptimTensor& tensor, int states, int64_t begin,
+                int64_t end) {
+  Piece<T> piece{
+      static_cast<T*>(tensor.param) + begin, static_cast<const T*>(tensor.grad) + begin, {}};
   for (int s = 0; s < states; ++s) piece.state[s] = static_cast<T*>(tensor.state[s]) + begin;
   run_piece<Body>(update, piece, end - begin);
 }
+
+// The constants of an update, kept while tensors agree on what they depend on: powers are slow.
+template <class Update>
+class CachedUpdate {
+ public:
+  template <class Step>
+  const Update& get(const Step& step, const OptimTensor& tensor) {
+    if (!update_ || step_ != tensor.step || first_step_ != tensor.first_step) {
+      update_.emplace(step, tensor);
+      step_ = tensor.step;
+      first_step_ = tensor.first_step;
+    }
+    return *update_;
+  }
+
+ private:
+  std::optional<Update> update_;
+  double step_ = 0;
+  bool first_step_ = false;
+};
 
 // Updates all tensors, which have `states` state arrays each, in parallel.
 template <template <class> class Body, template <class> class Update, class Step>
@@ -104,17 +129,20 @@ void step_all(const Step& step, int states, const OptimTensor* tensors, int64_t 
   int64_t total = 0;
   for (int64_t t = 0; t < count; ++t) total += tensors[t].numel;
   parallel_for(0, total, kGrain, [&](int64_t begin, int64_t end) {
+    CachedUpdate<Update<float>> update;
+    CachedUpdate<Update<double>> double_update;
     int64_t start = 0;  // of tensor t among all elements
     for (int64_t t = 0; t < count && start < end; start += tensors[t++].numel) {
       const OptimTensor& tensor = tensors[t];
-      const int64_t from = std::max(begin - start, int64_t{0}), to = std::min(end - start, tensor.numel);
+      const int64_t from = std::max(begin - start, int64_t{0});
+      const int64_t to = std::min(end - start, tensor.numel);
       if (from >= to) continue;
       if (tensor.dtype == kDouble) {
-        run_direct<Body<double>, double>(Update<double>(step, tensor), tensor, states, from, to);
+        run_direct<Body<double>, double>(double_update.get(step, tensor), tensor, states, from, to);
       } else if (tensor.dtype == kFloat) {
-        run_direct<Body<float>, float>(Update<float>(step, tensor), tensor, states, from, to);
+        run_direct<Body<float>, float>(update.get(step, tensor), tensor, states, from, to);
       } else {
-        run_narrow<Body<float>>(Update<float>(step, tensor), tensor, states, from, to);
+        run_narrow<Body<float>>(update.get(step, tensor), tensor, states, from, to);
       }
     }
   });

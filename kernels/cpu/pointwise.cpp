@@ -32,6 +32,12 @@ class BufferedRun {
     V buffers[kMaxInputs + 1][kChunk];
     const void* in[kMaxInputs];
     const bool direct_out = !store_ && stride[0] == 1;
+    bool direct = direct_out;
+    for (int k = 0; k < args_.num_inputs; ++k) {
+      direct &= !load_[k] && stride[k + 1] == 1;
+      in[k] = p[k + 1];
+    }
+    if (direct) return loop_(args_.params, p[0], in, n);
     for (int64_t begin = 0; begin < n; begin += kChunk) {
       const int64_t length = n - begin < kChunk ? n - begin : kChunk;
       for (int k = 0; k < args_.num_inputs; ++k) {
@@ -61,24 +67,17 @@ class BufferedRun {
 template <class V>
 void run(const PointwiseArgs& args) {
   const PointwiseLoop loop = pointwise_loops<V>(cpu_isa())[args.op];
-  const View* views[kMaxInputs + 1] = {&args.out};
-  bool native = args.out.dtype == ScalarTypeOf<V>;
-  for (int k = 0; k < args.num_inputs; ++k) {
-    views[k + 1] = &args.in[k];
-    native &= args.in[k].dtype == ScalarTypeOf<V>;
-  }
-  const StridedLoop strided(views, args.num_inputs + 1);
-  const int64_t* stride = strided.inner_strides();
-  for (int k = 0; k <= args.num_inputs; ++k) native &= stride[k] == 1;
-  if (native && strided.numel() > 1) {
-    strided.for_each(kGrain, [&](int64_t n, char* const* p, const int64_t*) {
+  if (args.flat) {
+    parallel_for(0, args.out.numel(), kGrain, [&](int64_t begin, int64_t end) {
       const void* in[kMaxInputs];
-      for (int k = 0; k < args.num_inputs; ++k) in[k] = p[k + 1];
-      loop(args.params, p[0], in, n);
+      for (int k = 0; k < args.num_inputs; ++k) in[k] = args.in[k].template as<V>() + begin;
+      loop(args.params, args.out.template as<V>() + begin, in, end - begin);
     });
-  } else {
-    strided.for_each(kGrain, BufferedRun<V>(args, loop));
+    return;
   }
+  const View* views[kMaxInputs + 1] = {&args.out};
+  for (int k = 0; k < args.num_inputs; ++k) views[k + 1] = &args.in[k];
+  StridedLoop(views, args.num_inputs + 1).for_each(kGrain, BufferedRun<V>(args, loop));
 }
 
 }  // namespace

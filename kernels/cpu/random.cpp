@@ -77,9 +77,10 @@ void uniform(RandomEngine& engine, double* out, int64_t n, double from, double t
   for (int64_t i = 0; i < n; i += kChunk) {
     const int64_t count = std::min(kChunk, n - i);
     engine.twister.fill(draws, 2 * count);
-    const auto run = cpu_isa() == CpuIsa::Baseline
-                         ? &run_baseline<UniformDoubleBody, double*, const uint32_t*, int64_t, double, double>
-                         : &run_avx2<UniformDoubleBody, double*, const uint32_t*, int64_t, double, double>;
+    const auto run =
+        cpu_isa() == CpuIsa::Baseline
+            ? &run_baseline<UniformDoubleBody, double*, const uint32_t*, int64_t, double, double>
+            : &run_avx2<UniformDoubleBody, double*, const uint32_t*, int64_t, double, double>;
     run(out + i, draws, count, from, to);
   }
 }
@@ -91,9 +92,11 @@ void uniform(RandomEngine& engine, float* out, int64_t n, float from, float to) 
     const int64_t count = std::min(kChunk, n - i);
     engine.twister.fill(draws, count);
     if (cpu_isa() == CpuIsa::Baseline) {
-      run_baseline<UniformFloatBody<Stored, false>, float*, const uint32_t*>(out + i, draws, count, from, to);
+      run_baseline<UniformFloatBody<Stored, false>, float*, const uint32_t*>(out + i, draws, count,
+                                                                             from, to);
     } else {
-      run_avx2<UniformFloatBody<Stored, true>, float*, const uint32_t*>(out + i, draws, count, from, to);
+      run_avx2<UniformFloatBody<Stored, true>, float*, const uint32_t*>(out + i, draws, count, from,
+                                                                        to);
     }
   }
 }
@@ -103,13 +106,17 @@ void uniform(const RandomArgs& args) {
   const float from = static_cast<float>(args.a), to = static_cast<float>(args.b);
   switch (args.out.dtype) {
     case kDouble:
-      return generate<double>(args.out, [&](double* out, int64_t n) { uniform(engine, out, n, args.a, args.b); });
+      return generate<double>(
+          args.out, [&](double* out, int64_t n) { uniform(engine, out, n, args.a, args.b); });
     case kHalf:
-      return generate<float>(args.out, [&](float* out, int64_t n) { uniform<Half>(engine, out, n, from, to); });
+      return generate<float>(
+          args.out, [&](float* out, int64_t n) { uniform<Half>(engine, out, n, from, to); });
     case kBFloat16:
-      return generate<float>(args.out, [&](float* out, int64_t n) { uniform<BFloat16>(engine, out, n, from, to); });
+      return generate<float>(
+          args.out, [&](float* out, int64_t n) { uniform<BFloat16>(engine, out, n, from, to); });
     default:
-      return generate<float>(args.out, [&](float* out, int64_t n) { uniform(engine, out, n, from, to); });
+      return generate<float>(args.out,
+                             [&](float* out, int64_t n) { uniform(engine, out, n, from, to); });
   }
 }
 
@@ -168,10 +175,14 @@ void normal(const RandomArgs& args) {
     });
   }
   switch (args.out.dtype) {
-    case kDouble: return normal_fill(engine, args.out.as<double>(), numel, args.a, args.b);
-    case kHalf: return normal_fill(engine, args.out.as<Half>(), numel, mean, deviation);
-    case kBFloat16: return normal_fill(engine, args.out.as<BFloat16>(), numel, mean, deviation);
-    default: return normal_fill(engine, args.out.as<float>(), numel, mean, deviation);
+    case kDouble:
+      return normal_fill(engine, args.out.as<double>(), numel, args.a, args.b);
+    case kHalf:
+      return normal_fill(engine, args.out.as<Half>(), numel, mean, deviation);
+    case kBFloat16:
+      return normal_fill(engine, args.out.as<BFloat16>(), numel, mean, deviation);
+    default:
+      return normal_fill(engine, args.out.as<float>(), numel, mean, deviation);
   }
 }
 
@@ -240,12 +251,18 @@ void permutation(const RandomArgs& args) {
 
 void random(const RandomArgs& args) {
   switch (args.kind) {
-    case RandomKind::kUniform: return uniform(args);
-    case RandomKind::kNormal: return normal(args);
-    case RandomKind::kBernoulli: return bernoulli(args);
-    case RandomKind::kInteger: return integers(args);
-    case RandomKind::kExponential: return exponential(args);
-    case RandomKind::kPermutation: return permutation(args);
+    case RandomKind::kUniform:
+      return uniform(args);
+    case RandomKind::kNormal:
+      return normal(args);
+    case RandomKind::kBernoulli:
+      return bernoulli(args);
+    case RandomKind::kInteger:
+      return integers(args);
+    case RandomKind::kExponential:
+      return exponential(args);
+    case RandomKind::kPermutation:
+      return permutation(args);
   }
 }
 

@@ -75,7 +75,8 @@ void scan_as(const ScanArgs& args) {
   View out = args.out, x = args.x;
   out.sizes = x.sizes = sizes;
   const StridedLoop loop(out, x);
-  loop.for_each(std::max<int64_t>(1, kGrain / line.length), [&](int64_t n, char* const* p, const int64_t* stride) {
+  loop.for_each(std::max<int64_t>(1, kGrain / line.length), [&](int64_t n, char* const* p,
+                                                                const int64_t* stride) {
     const bool along = n < 8 || line.x_step <= stride[1];
     for (int64_t i = 0; i < n; i += along ? 1 : kChunk) {
       char* out_line = p[0] + i * stride[0] * line.out_item;
@@ -100,10 +101,13 @@ void scan_kind(const ScanArgs& args) {
 void scan(const ScanArgs& args) {
   switch (args.x.dtype) {
     case kFloat:
-    case kDouble: return scan_kind<double>(args);
+    case kDouble:
+      return scan_kind<double>(args);
     case kHalf:
-    case kBFloat16: return scan_kind<float>(args);
-    default: return scan_kind<int64_t>(args);
+    case kBFloat16:
+      return scan_kind<float>(args);
+    default:
+      return scan_kind<int64_t>(args);
   }
 }
 

@@ -14,7 +14,7 @@
 namespace tarn::cpu {
 namespace {
 
-constexpr int64_t kGrain = 1 << 11;      // elements worth a thread
+constexpr int64_t kGrain = 1 << 11;        // elements worth a thread
 constexpr int64_t kRadixLength = 1 << 11;  // from here on radix sort is faster
 
 // The order-preserving key of a value: 32 bits where the type has no more.
@@ -74,7 +74,8 @@ Entry<Key>* radix_sort(Entry<Key>* data, Entry<Key>* scratch, int64_t n) {
     if (places[(data[0].digits() >> shift) & kMask] == n) continue;  // all digits are equal
     int64_t next = 0;
     for (int64_t& place : places) next += std::exchange(place, next);
-    for (int64_t i = 0; i < n; ++i) scratch[places[(data[i].digits() >> shift) & kMask]++] = data[i];
+    for (int64_t i = 0; i < n; ++i)
+      scratch[places[(data[i].digits() >> shift) & kMask]++] = data[i];
     std::swap(data, scratch);
   }
   return data;
@@ -122,16 +123,18 @@ void sort_rows(const SortArgs& args, int64_t length, int64_t k, const StridedLoo
       values[j * values_step] = x[index * x_step];
     }
   };
-  parallel_for(0, loop.numel(), std::max<int64_t>(1, kGrain / length), [&](int64_t begin, int64_t end) {
-    const auto entries = std::make_unique_for_overwrite<Entry<Key>[]>(static_cast<size_t>(2 * length));
-    loop.run(begin, end, [&](int64_t n, char* const* p, const int64_t* stride) {
-      for (int64_t row = 0; row < n; ++row) {
-        sort_row(reinterpret_cast<T*>(p[0]) + row * stride[0],
-                 reinterpret_cast<int64_t*>(p[1]) + row * stride[1],
-                 reinterpret_cast<const T*>(p[2]) + row * stride[2], entries.get());
-      }
-    });
-  });
+  parallel_for(0, loop.numel(), std::max<int64_t>(1, kGrain / length),
+               [&](int64_t begin, int64_t end) {
+                 const auto entries =
+                     std::make_unique_for_overwrite<Entry<Key>[]>(static_cast<size_t>(2 * length));
+                 loop.run(begin, end, [&](int64_t n, char* const* p, const int64_t* stride) {
+                   for (int64_t row = 0; row < n; ++row) {
+                     sort_row(reinterpret_cast<T*>(p[0]) + row * stride[0],
+                              reinterpret_cast<int64_t*>(p[1]) + row * stride[1],
+                              reinterpret_cast<const T*>(p[2]) + row * stride[2], entries.get());
+                   }
+                 });
+               });
 }
 
 }  // namespace
@@ -146,7 +149,8 @@ void sort(const SortArgs& args) {
   for (View* view : {&values, &indices, &x}) view->ndim = std::max(last, 0);
   const StridedLoop loop(values, indices, x);
   // bool sorts as a byte, which may hold more than 0 and 1.
-  visit(x.dtype == kBool ? kByte : x.dtype, [&]<class T>(T) { sort_rows<T>(args, length, k, loop); });
+  visit(x.dtype == kBool ? kByte : x.dtype,
+        [&]<class T>(T) { sort_rows<T>(args, length, k, loop); });
 }
 
 }  // namespace tarn::cpu

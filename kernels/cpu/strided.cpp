@@ -69,23 +69,29 @@ constexpr bool kIsFloat = is_floating_point(ScalarTypeOf<T>);
 template <class Int, class F>
 TARN_HD Int truncate(F value) {
   constexpr F kLimit = -static_cast<F>(std::numeric_limits<Int>::min());
-  const bool fits = value < kLimit && (sizeof(F) > sizeof(Int) ? value > -kLimit - 1 : value >= -kLimit);
+  const bool fits =
+      value < kLimit && (sizeof(F) > sizeof(Int) ? value > -kLimit - 1 : value >= -kLimit);
   return fits ? static_cast<Int>(value) : std::numeric_limits<Int>::min();
 }
 
 template <class To, class From>
 TARN_HD Stored<To> convert(Stored<From> value) {
   if constexpr (std::is_same_v<To, bool>) {
-    if constexpr (kIsFloat<From> && sizeof(From) == 2) return static_cast<float>(value) != 0;
-    else return value != 0;
+    if constexpr (kIsFloat<From> && sizeof(From) == 2)
+      return static_cast<float>(value) != 0;
+    else
+      return value != 0;
   } else if constexpr (std::is_same_v<From, bool>) {
     return convert<To, uint8_t>(value != 0 ? 1 : 0);
   } else if constexpr (kIsFloat<To>) {
-    if constexpr (sizeof(To) == 2 || sizeof(From) == 2) return To(static_cast<float>(value));
-    else return static_cast<To>(value);
+    if constexpr (sizeof(To) == 2 || sizeof(From) == 2)
+      return To(static_cast<float>(value));
+    else
+      return static_cast<To>(value);
   } else if constexpr (kIsFloat<From>) {
     using Wide = std::conditional_t<sizeof(From) == 2, float, From>;
-    using Int = std::conditional_t<std::is_same_v<To, uint8_t> || sizeof(To) == 8, int64_t, int32_t>;
+    using Int =
+        std::conditional_t<std::is_same_v<To, uint8_t> || sizeof(To) == 8, int64_t, int32_t>;
     return static_cast<To>(truncate<Int>(static_cast<Wide>(value)));
   } else {
     return static_cast<To>(value);
@@ -129,15 +135,6 @@ void copy_elements(void* dst, int64_t dst_stride, const void* src, int64_t src_s
   }
 }
 
-Converter same_type_converter(int64_t size) {
-  switch (size) {
-    case 1: return &copy_elements<uint8_t>;
-    case 2: return &copy_elements<uint16_t>;
-    case 4: return &copy_elements<uint32_t>;
-    default: return &copy_elements<uint64_t>;
-  }
-}
-
 #if defined(__x86_64__)
 // The processor's own conversions between Half and float.
 TARN_TARGET_AVX2 void half_to_float(void* dst, int64_t dst_stride, const void* src,
@@ -172,7 +169,9 @@ TARN_TARGET_AVX2 void float_to_half(void* dst, int64_t dst_stride, const void* s
 }  // namespace
 
 Converter converter(ScalarType to, ScalarType from) {
-  if (to == from) return same_type_converter(element_size(to));
+  if (to == from) {
+    return visit_size(element_size(to), []<class T>(T) -> Converter { return &copy_elements<T>; });
+  }
 #if defined(__x86_64__)
   if (cpu_isa() >= CpuIsa::Avx2) {
     if (to == kFloat && from == kHalf) return &half_to_float;
@@ -185,9 +184,12 @@ Converter converter(ScalarType to, ScalarType from) {
       // Kernels load into and store from a compute type; only those pairs are worth more code.
       constexpr bool kCommon = compute_type(ScalarTypeOf<To>) == ScalarTypeOf<To> ||
                                compute_type(ScalarTypeOf<From>) == ScalarTypeOf<From>;
-      if constexpr (std::is_same_v<To, From>) return nullptr;
-      else if constexpr (kCommon) return select_isa<Body, void*, int64_t, const void*, int64_t, int64_t>();
-      else return &Body::run;
+      if constexpr (std::is_same_v<To, From>)
+        return nullptr;
+      else if constexpr (kCommon)
+        return select_isa<Body, void*, int64_t, const void*, int64_t, int64_t>();
+      else
+        return &Body::run;
     });
   });
 }

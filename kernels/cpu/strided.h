@@ -125,10 +125,25 @@ class StridedLoop {
   int64_t numel_;
   char* data_[kMaxOperands];
   int64_t item_size_[kMaxOperands];
-  int64_t inner_strides_[kMaxOperands];       // elements
-  int64_t sizes_[kMaxDims];                   // innermost first; these two only if ndim_ > 1
-  int64_t strides_[kMaxDims][kMaxOperands];   // bytes
+  int64_t inner_strides_[kMaxOperands];      // elements
+  int64_t sizes_[kMaxDims];                  // innermost first; these two only if ndim_ > 1
+  int64_t strides_[kMaxDims][kMaxOperands];  // bytes
 };
+
+// Calls f with an unsigned integer of `item` bytes: moving elements needs no more of their type.
+template <class F>
+decltype(auto) visit_size(int64_t item, F&& f) {
+  switch (item) {
+    case 1:
+      return f(uint8_t{});
+    case 2:
+      return f(uint16_t{});
+    case 4:
+      return f(uint32_t{});
+    default:
+      return f(uint64_t{});
+  }
+}
 
 // dst[i * dst_stride] = src[i * src_stride] for i in [0, n), strides in elements. Conversion is as
 // static_cast with these additions: to bool is != 0; a double becomes a 16-bit float by way of

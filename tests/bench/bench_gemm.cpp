@@ -1,5 +1,6 @@
-// Speed of tarn::cpu::gemm per shape: first compared with a double-precision reference, then timed with one
-// and two threads (the best of many short runs, so that other programs on the machine disturb it little).
+// Speed of tarn::cpu::gemm per shape: first compared with a double-precision reference, then timed
+// with one and two threads (the best of many short runs, so that other programs on the machine
+// disturb it little).
 //
 // usage: bench_gemm [text]   only the shapes whose line contains the text
 
@@ -77,7 +78,8 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// The largest error over the largest magnitude that rounding can scale with, in units of float epsilon.
+// The largest error over the largest magnitude that rounding can scale with, in units of float
+// epsilon.
 template <class T>
 double check(const GemmArgs<T>& g) {
   double worst = 0;
@@ -121,8 +123,8 @@ double best_seconds(const GemmArgs<float>& g) {
 int main(int argc, char** argv) {
   std::mt19937 random(1);
   std::uniform_real_distribution<float> uniform(-1, 1);
-  std::printf("%26s %-28s %11s %9s %11s %9s\n", "m x n x k (layout)", "", "T1 us", "GFLOP/s", "T2 us",
-              "GFLOP/s");
+  std::printf("%26s %-28s %11s %9s %11s %9s\n", "m x n x k (layout)", "", "T1 us", "GFLOP/s",
+              "T2 us", "GFLOP/s");
   int status = 0;
   for (const Shape& s : kShapes) {
     char name[96];
@@ -133,10 +135,17 @@ int main(int argc, char** argv) {
     const Buffer a(s.m * s.k), b(s.k * s.n), c(s.m * s.n);
     for (int64_t i = 0; i < a.size; ++i) a.data[i] = uniform(random);
     for (int64_t i = 0; i < b.size; ++i) b.data[i] = uniform(random);
-    GemmArgs<float> g{.m = s.m, .n = s.n, .k = s.k, .a = a.data, .a_row = s.a_transposed ? 1 : s.k,
-                      .a_col = s.a_transposed ? s.m : 1, .b = b.data,
-                      .b_row = s.b_transposed ? 1 : s.n, .b_col = s.b_transposed ? s.k : 1,
-                      .c = c.data, .c_row = s.n};
+    GemmArgs<float> g{.m = s.m,
+                      .n = s.n,
+                      .k = s.k,
+                      .a = a.data,
+                      .a_row = s.a_transposed ? 1 : s.k,
+                      .a_col = s.a_transposed ? s.m : 1,
+                      .b = b.data,
+                      .b_row = s.b_transposed ? 1 : s.n,
+                      .b_col = s.b_transposed ? s.k : 1,
+                      .c = c.data,
+                      .c_row = s.n};
     std::printf("%26s %-28s", name, s.what);
     for (int threads = 1; threads <= 2; ++threads) {
       tarn::set_num_threads(threads);

@@ -4,11 +4,15 @@
 usage: build/venv/bin/python tests/golden/make_golden.py [pointwise ops layers optim random]
 
 `./dev interop` makes that Python. Every file names in its metadata the PyTorch that made it. The
-committed files are PyTorch 2.13.0's; with it, the script makes the same files again.
+committed files are PyTorch 2.13.0's; with it, the script makes the same files again on any machine
+with AVX2: it takes the one code path that PyTorch has for all of these.
 """
 
+import os
 import pathlib
 import sys
+
+os.environ["ATEN_CPU_CAPABILITY"] = "avx2"
 
 import safetensors.torch
 import torch
@@ -30,6 +34,8 @@ MAKERS = {
 
 def main():
     torch.set_num_threads(1)
+    # oneDNN's gelu of infinity is NaN.
+    torch.backends.mkldnn.set_flags(False)
     here = pathlib.Path(__file__).resolve().parent
     for name in sys.argv[1:] or MAKERS:
         torch.manual_seed(20130713)

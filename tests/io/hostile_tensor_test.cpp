@@ -49,9 +49,9 @@ TEST_CASE("views outside their storage are refused") {
   check_tensor("stride beyond the end", {.sizes = {2, 3}, .strides = {4, 1}}, "bounds");
   check_tensor("offset at the end", {.offset = 6, .sizes = {1}}, "bounds");
   check_tensor("scalar beyond the end", {.offset = 6, .sizes = {}, .strides = {}}, "bounds");
-  check_tensor("negative offset", {.offset = -1, .sizes = {2}}, "negative");
-  check_tensor("negative stride", {.offset = 5, .sizes = {3}, .strides = {-1}}, "negative");
-  check_tensor("negative size", {.sizes = {-3}}, "negative");
+  check_tensor("negative offset", {.offset = -1, .sizes = {2}}, "invalid storage offset -1");
+  check_tensor("negative stride", {.offset = 5, .sizes = {3}, .strides = {-1}}, "Negative strides");
+  check_tensor("negative size", {.sizes = {-3}}, "negative size");
   check_tensor("two negative sizes", {.sizes = {-2, -3}, .strides = {3, 1}}, "negative");
   check_tensor("stride wraps", {.sizes = {3, 3}, .strides = {k62, k62}}, "overflow");
   check_tensor("stride wraps in a product", {.sizes = {5}, .strides = {k62}}, "overflow");

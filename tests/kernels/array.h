@@ -20,10 +20,11 @@ enum class Layout {
   kSliced,      // every second element of the last dimension, after an offset
   kBroadcast,   // the first dimension has stride 0: one slice stands for all (inputs only)
 };
-inline constexpr Layout kWritableLayouts[] = {Layout::kContiguous, Layout::kTransposed, Layout::kSliced};
+inline constexpr Layout kWritableLayouts[] = {Layout::kContiguous, Layout::kTransposed,
+                                              Layout::kSliced};
 inline constexpr Layout kAllLayouts[] = {Layout::kContiguous, Layout::kTransposed, Layout::kSliced,
                                          Layout::kBroadcast};
-inline constexpr ScalarType kAllTypes[] = {kByte, kChar, kShort, kInt, kLong,
+inline constexpr ScalarType kAllTypes[] = {kByte, kChar,  kShort,  kInt,  kLong,
                                            kHalf, kFloat, kDouble, kBool, kBFloat16};
 inline constexpr ScalarType kFloatTypes[] = {kHalf, kFloat, kDouble, kBFloat16};
 
@@ -48,7 +49,8 @@ class Array {
   }
 
   View view() const {
-    return View{address(0), sizes_.data(), strides_.data(), static_cast<int32_t>(sizes_.size()), dtype_};
+    return View{address(0), sizes_.data(), strides_.data(), static_cast<int32_t>(sizes_.size()),
+                dtype_};
   }
   ScalarType dtype() const { return dtype_; }
   int64_t numel() const {
@@ -65,8 +67,10 @@ class Array {
   void set(int64_t i, double number) {
     visit(dtype_, [&]<class T>(T) {
       T value;
-      if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) value = T(static_cast<float>(number));
-      else value = static_cast<T>(number);
+      if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
+        value = T(static_cast<float>(number));
+      else
+        value = static_cast<T>(number);
       std::memcpy(address(place(i)), &value, sizeof(T));
     });
   }
@@ -85,7 +89,8 @@ class Array {
     std::vector<bool> owned(bytes_.size());
     for (int64_t i = 0; i < numel(); ++i) {
       const int64_t start = (place(i) + offset_) * element_size(dtype_);
-      for (int64_t b = 0; b < element_size(dtype_); ++b) owned[static_cast<size_t>(start + b)] = true;
+      for (int64_t b = 0; b < element_size(dtype_); ++b)
+        owned[static_cast<size_t>(start + b)] = true;
     }
     for (size_t b = 0; b < bytes_.size(); ++b) {
       if (!owned[b] && bytes_[b] != kGuard) return false;

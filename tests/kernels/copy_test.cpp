@@ -34,7 +34,8 @@ TEST_CASE("copy converts every pair of dtypes in every layout") {
               INFO(from << " to " << to << ", layouts " << static_cast<int>(in_layout) << " to "
                         << static_cast<int>(out_layout));
               bool same = true;
-              for (int64_t i = 0; i < in.numel(); ++i) same &= out.get(i) == expected_copy(in.get(i), to);
+              for (int64_t i = 0; i < in.numel(); ++i)
+                same &= out.get(i) == expected_copy(in.get(i), to);
               REQUIRE(same);
               REQUIRE(out.guards_intact());
             }
@@ -97,14 +98,17 @@ TEST_CASE("large copies are split among threads without a gap") {
 TEST_CASE("floats outside an integer's range become what PyTorch gives on x86") {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   constexpr double kInf = std::numeric_limits<double>::infinity();
-  const std::vector<double> in = {kNan, kInf, -kInf, -1, 300, 3e9, -3e9, 1e19, -1e19, -1.5, 70000, 256.5};
+  const std::vector<double> in = {kNan, kInf, -kInf, -1,   300,   3e9,
+                                  -3e9, 1e19, -1e19, -1.5, 70000, 256.5};
   const double int_min = -2147483648.0, long_min = -9223372036854775808.0;
   const std::pair<ScalarType, std::vector<double>> cases[] = {
       {kByte, {0, 0, 0, 255, 44, 0, 0, 0, 0, 255, 112, 0}},
       {kChar, {0, 0, 0, -1, 44, 0, 0, 0, 0, -1, 112, 0}},
       {kShort, {0, 0, 0, -1, 300, 0, 0, 0, 0, -1, 4464, 256}},
-      {kInt, {int_min, int_min, int_min, -1, 300, int_min, int_min, int_min, int_min, -1, 70000, 256}},
-      {kLong, {long_min, long_min, long_min, -1, 300, 3e9, -3e9, long_min, long_min, -1, 70000, 256}},
+      {kInt,
+       {int_min, int_min, int_min, -1, 300, int_min, int_min, int_min, int_min, -1, 70000, 256}},
+      {kLong,
+       {long_min, long_min, long_min, -1, 300, 3e9, -3e9, long_min, long_min, -1, 70000, 256}},
       {kBool, std::vector<double>(12, 1)}};
   for_each_isa([&] {
     for (const ScalarType from : {kFloat, kDouble}) {
@@ -127,14 +131,42 @@ TEST_CASE("floats outside an integer's range become what PyTorch gives on x86") 
 
 TEST_CASE("copying between float and the 16-bit floats rounds to nearest even") {
   const double tiny = std::ldexp(1.0, -24);
-  const std::vector<double> in = {1 + std::ldexp(1.0, -11), 1 + 3 * std::ldexp(1.0, -11), 65519, 65520, -65520,
-                                  tiny, tiny / 2, tiny * 0.51, 6.1e-5, 0.333333343267440796, -0.0, 1e-30,
-                                  3.0e38, 2049, 2051, 1.00390625, 1.01171875};
+  const std::vector<double> in = {1 + std::ldexp(1.0, -11),
+                                  1 + 3 * std::ldexp(1.0, -11),
+                                  65519,
+                                  65520,
+                                  -65520,
+                                  tiny,
+                                  tiny / 2,
+                                  tiny * 0.51,
+                                  6.1e-5,
+                                  0.333333343267440796,
+                                  -0.0,
+                                  1e-30,
+                                  3.0e38,
+                                  2049,
+                                  2051,
+                                  1.00390625,
+                                  1.01171875};
   const int64_t n = static_cast<int64_t>(in.size());
   const double inf = std::numeric_limits<double>::infinity();
-  const std::vector<double> half = {1, 1 + std::ldexp(1.0, -9), 65504, inf, -inf, tiny, 0, tiny,
-                                    6.097555160522461e-05, 0.333251953125, -0.0, 0, inf, 2048, 2052,
-                                    1.00390625, 1.01171875};
+  const std::vector<double> half = {1,
+                                    1 + std::ldexp(1.0, -9),
+                                    65504,
+                                    inf,
+                                    -inf,
+                                    tiny,
+                                    0,
+                                    tiny,
+                                    6.097555160522461e-05,
+                                    0.333251953125,
+                                    -0.0,
+                                    0,
+                                    inf,
+                                    2048,
+                                    2052,
+                                    1.00390625,
+                                    1.01171875};
   for_each_isa([&] {
     Array source(kFloat, {n}, in), out(kHalf, {n}), back(kFloat, {n}), bfloat(kBFloat16, {n});
     cpu::copy(out.view(), source.view());
@@ -199,7 +231,8 @@ TEST_CASE("arange counts in int64 for integers and in double for floats") {
   Array fraction(kFloat, {1000});
   cpu::arange(fraction.view(), 0.5, 0.1);
   for (int64_t i = 0; i < 1000; ++i) {
-    CHECK(fraction.get(i) == static_cast<double>(static_cast<float>(0.5 + 0.1 * static_cast<double>(i))));
+    CHECK(fraction.get(i) ==
+          static_cast<double>(static_cast<float>(0.5 + 0.1 * static_cast<double>(i))));
   }
   const WithThreads threads(3);
   Array large(kLong, {100000});

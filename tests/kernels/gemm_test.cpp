@@ -20,8 +20,8 @@ using tarn::CpuIsa;
 using tarn::cpu::gemm;
 using tarn::cpu::GemmArgs;
 
-// `count` elements between two pages that may not be touched, right after the first or right before the
-// second. Also finds stray reads of vector instructions, which sanitizers do not see.
+// `count` elements between two pages that may not be touched, right after the first or right before
+// the second. Also finds stray reads of vector instructions, which sanitizers do not see.
 template <class T>
 class Fenced {
  public:
@@ -30,7 +30,8 @@ class Fenced {
     const size_t bytes = static_cast<size_t>(count) * sizeof(T);
     const size_t inside = (bytes + page - 1) / page * page;
     mapped_ = inside + 2 * page;
-    base_ = static_cast<char*>(mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    base_ =
+        static_cast<char*>(mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     REQUIRE(base_ != MAP_FAILED);
     if (inside > 0) REQUIRE(mprotect(base_ + page, inside, PROT_READ | PROT_WRITE) == 0);
     data = reinterpret_cast<T*>(base_ + page + (at_end ? inside - bytes : 0));
@@ -75,12 +76,24 @@ class Matrix {
   // Sets the strides.
   int64_t extent(int64_t rows, int64_t cols, Layout layout) {
     switch (layout) {
-      case Layout::Rows: row = cols, col = 1; break;
-      case Layout::Columns: row = 1, col = rows; break;
-      case Layout::PaddedRows: row = cols + 3, col = 1; break;
-      case Layout::PaddedColumns: row = 1, col = rows + 5; break;
-      case Layout::Spread: row = 2 * cols + 1, col = 2; break;
-      case Layout::Reversed: row = cols, col = 1; break;
+      case Layout::Rows:
+        row = cols, col = 1;
+        break;
+      case Layout::Columns:
+        row = 1, col = rows;
+        break;
+      case Layout::PaddedRows:
+        row = cols + 3, col = 1;
+        break;
+      case Layout::PaddedColumns:
+        row = 1, col = rows + 5;
+        break;
+      case Layout::Spread:
+        row = 2 * cols + 1, col = 2;
+        break;
+      case Layout::Reversed:
+        row = cols, col = 1;
+        break;
     }
     return rows == 0 || cols == 0 ? 0 : (rows - 1) * row + (cols - 1) * col + 1;
   }
@@ -92,7 +105,8 @@ class Matrix {
   T* origin;
 };
 
-// Runs the problem for each instruction set and several numbers of threads, puts everything back after.
+// Runs the problem for each instruction set and several numbers of threads, puts everything back
+// after.
 template <class F>
 void on_every_isa(F&& body) {
   const CpuIsa isa = tarn::cpu_isa();
@@ -120,8 +134,8 @@ struct Problem {
 
 template <class T>
 void check(const Problem& p, std::mt19937& random) {
-  CAPTURE(p.m, p.n, p.k, static_cast<int>(p.a), static_cast<int>(p.b), p.alpha, p.beta, p.bias, p.relu,
-          p.c_padding);
+  CAPTURE(p.m, p.n, p.k, static_cast<int>(p.a), static_cast<int>(p.b), p.alpha, p.beta, p.bias,
+          p.relu, p.c_padding);
   const bool at_end = random() % 2 == 0;
   const Matrix<T> a(p.m, p.k, p.a, at_end, random), b(p.k, p.n, p.b, at_end, random);
   const Matrix<T> bias(1, p.n, Layout::Rows, at_end, random);
@@ -154,10 +168,21 @@ void check(const Problem& p, std::mt19937& random) {
   Fenced<T> c(c_size, at_end);
   on_every_isa([&] {
     std::memcpy(c.data, before.data(), before.size() * sizeof(T));
-    gemm(GemmArgs<T>{.m = p.m, .n = p.n, .k = p.k, .a = a.origin, .a_row = a.row, .a_col = a.col,
-                     .b = b.origin, .b_row = b.row, .b_col = b.col, .c = c.data, .c_row = c_row,
-                     .alpha = static_cast<T>(p.alpha), .beta = static_cast<T>(p.beta),
-                     .bias = p.bias ? bias.origin : nullptr, .relu = p.relu});
+    gemm(GemmArgs<T>{.m = p.m,
+                     .n = p.n,
+                     .k = p.k,
+                     .a = a.origin,
+                     .a_row = a.row,
+                     .a_col = a.col,
+                     .b = b.origin,
+                     .b_row = b.row,
+                     .b_col = b.col,
+                     .c = c.data,
+                     .c_row = c_row,
+                     .alpha = static_cast<T>(p.alpha),
+                     .beta = static_cast<T>(p.beta),
+                     .bias = p.bias ? bias.origin : nullptr,
+                     .relu = p.relu});
     size_t wrong = 0, first = 0;
     for (size_t i = before.size(); i-- > 0;) {
       if (!(std::abs(static_cast<double>(c.data[i]) - want[i]) <= allowed[i])) ++wrong, first = i;
@@ -175,25 +200,36 @@ T pick(const std::vector<T>& values, std::mt19937& random) {
 }
 
 Problem random_problem(int64_t m, int64_t n, int64_t k, std::mt19937& random) {
-  return {m, n, k, kLayouts[random() % 6], kLayouts[random() % 6], pick<double>({1, 1, -0.5}, random),
-          pick<double>({0, 0, 1, 0.25}, random), random() % 2 == 0, random() % 4 == 0,
+  return {m,
+          n,
+          k,
+          kLayouts[random() % 6],
+          kLayouts[random() % 6],
+          pick<double>({1, 1, -0.5}, random),
+          pick<double>({0, 0, 1, 0.25}, random),
+          random() % 2 == 0,
+          random() % 4 == 0,
           pick<int64_t>({0, 0, 1, 9}, random)};
 }
 
 TEMPLATE_TEST_CASE("gemm agrees with a higher-precision reference on small shapes", "[gemm]", float,
                    double) {
   std::mt19937 random(20);
-  const std::vector<int64_t> sizes{1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 20, 23, 31, 32, 33, 47, 65};
+  const std::vector<int64_t> sizes{1,  2,  3,  4,  5,  6,  7,  8,  9,  13, 14,
+                                   15, 16, 17, 20, 23, 31, 32, 33, 47, 65};
   for (int round = 0; round < 300; ++round)
-    check<TestType>(random_problem(pick(sizes, random), pick(sizes, random), pick(sizes, random), random),
-                    random);
+    check<TestType>(
+        random_problem(pick(sizes, random), pick(sizes, random), pick(sizes, random), random),
+        random);
 }
 
-TEMPLATE_TEST_CASE("gemm agrees with the reference for every pair of layouts", "[gemm]", float, double) {
+TEMPLATE_TEST_CASE("gemm agrees with the reference for every pair of layouts", "[gemm]", float,
+                   double) {
   std::mt19937 random(21);
   for (Layout a : kLayouts) {
     for (Layout b : kLayouts) {
-      for (auto [m, n, k] : {std::array<int64_t, 3>{2, 40, 20}, {2, 10, 100}, {41, 1, 67}, {50, 67, 43}}) {
+      for (auto [m, n, k] :
+           {std::array<int64_t, 3>{2, 40, 20}, {2, 10, 100}, {41, 1, 67}, {50, 67, 43}}) {
         Problem p = random_problem(m, n, k, random);
         p.a = a;
         p.b = b;
@@ -203,15 +239,33 @@ TEMPLATE_TEST_CASE("gemm agrees with the reference for every pair of layouts", "
   }
 }
 
-TEMPLATE_TEST_CASE("gemm agrees with the reference around its block sizes", "[gemm]", float, double) {
+TEMPLATE_TEST_CASE("gemm agrees with the reference around its block sizes", "[gemm]", float,
+                   double) {
   std::mt19937 random(22);
-  // 32: rows of the unpacked path; 384: depth of a packed block; 512: depth of an unpacked one; 64, 96 and
-  // 224: rows of a packed block; 2048: its columns; 8192: the longest dot product.
-  for (auto [m, n, k] : {std::array<int64_t, 3>{33, 5, 383}, {33, 17, 385}, {40, 9, 769}, {3, 7, 511},
-                         {3, 7, 513}, {2, 3, 8193}, {1, 1, 16400}, {63, 8, 40}, {65, 33, 20}, {97, 16, 33},
-                         {223, 18, 21}, {225, 35, 13}, {449, 3, 3}, {33, 2047, 11}, {34, 2049, 12},
-                         {33, 4100, 2}, {1, 700, 400}, {5, 600, 300}, {700, 1, 90}, {20, 400, 180}}) {
-    for (Layout b : {Layout::Rows, Layout::Columns}) {
+  // Packed blocks are 256 deep and 64, 96 or 224 rows by 1024 columns (Spread is always packed);
+  // products in place are 512 deep, dot products 512 vectors long, and up to 32 rows are streamed.
+  for (auto [m, n, k] : {std::array<int64_t, 3>{33, 5, 255},
+                         {33, 17, 257},
+                         {50, 60, 258},
+                         {40, 9, 769},
+                         {3, 7, 511},
+                         {3, 7, 513},
+                         {2, 3, 8193},
+                         {1, 1, 16400},
+                         {63, 8, 40},
+                         {65, 33, 20},
+                         {97, 16, 33},
+                         {223, 18, 21},
+                         {225, 35, 13},
+                         {449, 3, 3},
+                         {33, 1023, 11},
+                         {34, 1025, 12},
+                         {33, 2100, 2},
+                         {1, 700, 400},
+                         {5, 600, 300},
+                         {700, 1, 90},
+                         {20, 400, 180}}) {
+    for (Layout b : {Layout::Rows, Layout::Columns, Layout::Spread}) {
       Problem p = random_problem(m, n, k, random);
       p.b = b;
       p.a = p.k > 1000 ? Layout::Rows : p.a;
@@ -220,11 +274,13 @@ TEMPLATE_TEST_CASE("gemm agrees with the reference around its block sizes", "[ge
   }
 }
 
-TEMPLATE_TEST_CASE("gemm gives the same bits for every number of threads", "[gemm]", float, double) {
+TEMPLATE_TEST_CASE("gemm gives the same bits for every number of threads", "[gemm]", float,
+                   double) {
   using T = TestType;
   std::mt19937 random(23);
   const int threads = tarn::get_num_threads();
-  for (auto [m, n, k] : {std::array<int64_t, 3>{150, 170, 90}, {3, 500, 400}, {200, 10, 300}, {1, 900, 500}}) {
+  for (auto [m, n, k] :
+       {std::array<int64_t, 3>{150, 170, 90}, {3, 500, 400}, {200, 10, 300}, {1, 900, 500}}) {
     for (Layout layout : {Layout::Rows, Layout::Columns}) {
       const Matrix<T> a(m, k, Layout::Rows, true, random), b(k, n, layout, true, random);
       std::vector<T> first;
@@ -232,8 +288,17 @@ TEMPLATE_TEST_CASE("gemm gives the same bits for every number of threads", "[gem
         CAPTURE(m, n, k, t);
         tarn::set_num_threads(t);
         std::vector<T> c(static_cast<size_t>(m * n));
-        gemm(GemmArgs<T>{.m = m, .n = n, .k = k, .a = a.origin, .a_row = a.row, .a_col = a.col,
-                         .b = b.origin, .b_row = b.row, .b_col = b.col, .c = c.data(), .c_row = n});
+        gemm(GemmArgs<T>{.m = m,
+                         .n = n,
+                         .k = k,
+                         .a = a.origin,
+                         .a_row = a.row,
+                         .a_col = a.col,
+                         .b = b.origin,
+                         .b_row = b.row,
+                         .b_col = b.col,
+                         .c = c.data(),
+                         .c_row = n});
         if (first.empty()) first = c;
         CHECK(std::memcmp(c.data(), first.data(), c.size() * sizeof(T)) == 0);
       }
@@ -246,8 +311,21 @@ TEST_CASE("gemm without terms leaves the scaled C, the bias and the activation",
   const float bias[] = {10, -20};
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> c{1, 2, 3, 4};
-  GemmArgs<float> g{.m = 2, .n = 2, .k = 0, .a = nullptr, .a_row = 0, .a_col = 1, .b = nullptr, .b_row = 2,
-                    .b_col = 1, .c = c.data(), .c_row = 2, .alpha = 1, .beta = 2, .bias = bias, .relu = true};
+  GemmArgs<float> g{.m = 2,
+                    .n = 2,
+                    .k = 0,
+                    .a = nullptr,
+                    .a_row = 0,
+                    .a_col = 1,
+                    .b = nullptr,
+                    .b_row = 2,
+                    .b_col = 1,
+                    .c = c.data(),
+                    .c_row = 2,
+                    .alpha = 1,
+                    .beta = 2,
+                    .bias = bias,
+                    .relu = true};
   gemm(g);
   CHECK(c == std::vector<float>{12, 0, 16, 0});
 
@@ -277,7 +355,8 @@ TEST_CASE("gemm without terms leaves the scaled C, the bias and the activation",
 }
 
 TEST_CASE("gemm hands NaN and infinity on, through relu as well", "[gemm]") {
-  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN(),
+              inf = std::numeric_limits<float>::infinity();
   for (int64_t n : {1, 9, 40}) {
     for (bool columns : {false, true}) {
       for (int64_t k : {3, 21, 200}) {
@@ -288,9 +367,18 @@ TEST_CASE("gemm hands NaN and infinity on, through relu as well", "[gemm]") {
           if (m > 1) a[static_cast<size_t>(2 * k - 2)] = inf;
           std::vector<float> c(static_cast<size_t>(m * n));
           on_every_isa([&] {
-            gemm(GemmArgs<float>{.m = m, .n = n, .k = k, .a = a.data(), .a_row = k, .a_col = 1,
-                                 .b = b.data(), .b_row = columns ? 1 : n, .b_col = columns ? k : 1,
-                                 .c = c.data(), .c_row = n, .relu = true});
+            gemm(GemmArgs<float>{.m = m,
+                                 .n = n,
+                                 .k = k,
+                                 .a = a.data(),
+                                 .a_row = k,
+                                 .a_col = 1,
+                                 .b = b.data(),
+                                 .b_row = columns ? 1 : n,
+                                 .b_col = columns ? k : 1,
+                                 .c = c.data(),
+                                 .c_row = n,
+                                 .relu = true});
             bool right = true;
             for (int64_t i = 0; i < m * n; ++i) {
               const float value = c[static_cast<size_t>(i)];
@@ -311,8 +399,17 @@ TEST_CASE("gemm reads broadcast operands through strides of 0", "[gemm]") {
   for (int64_t m : {2, 40}) {
     std::vector<float> c(static_cast<size_t>(m * 4));
     on_every_isa([&] {
-      gemm(GemmArgs<float>{.m = m, .n = 4, .k = 3, .a = row, .a_row = 0, .a_col = 1, .b = &two, .b_row = 0,
-                           .b_col = 0, .c = c.data(), .c_row = 4});
+      gemm(GemmArgs<float>{.m = m,
+                           .n = 4,
+                           .k = 3,
+                           .a = row,
+                           .a_row = 0,
+                           .a_col = 1,
+                           .b = &two,
+                           .b_row = 0,
+                           .b_col = 0,
+                           .c = c.data(),
+                           .c_row = 4});
       CHECK(c == std::vector<float>(c.size(), 12));
     });
   }
@@ -335,8 +432,17 @@ TEST_CASE("gemm adds long sums more accurately than one running sum", "[gemm]") 
   for (bool columns : {false, true}) {
     std::vector<float> c(2);
     on_every_isa([&] {
-      gemm(GemmArgs<float>{.m = 1, .n = 2, .k = k, .a = a.data(), .a_row = k, .a_col = 1, .b = ones.data(),
-                           .b_row = columns ? 1 : 2, .b_col = columns ? k : 1, .c = c.data(), .c_row = 2});
+      gemm(GemmArgs<float>{.m = 1,
+                           .n = 2,
+                           .k = k,
+                           .a = a.data(),
+                           .a_row = k,
+                           .a_col = 1,
+                           .b = ones.data(),
+                           .b_row = columns ? 1 : 2,
+                           .b_col = columns ? k : 1,
+                           .c = c.data(),
+                           .c_row = 2});
       CHECK(std::abs(static_cast<double>(c[0]) - exact) < running_error / 4);
       CHECK(std::abs(static_cast<double>(c[1]) - exact) < 2e-6 * exact);
     });

@@ -19,9 +19,11 @@ struct Problem {
   std::vector<std::vector<int64_t>> index_strides;
   IndexSpec spec{};
 
-  Problem(ScalarType dtype, std::vector<int64_t> self_sizes, std::vector<std::vector<int64_t>> positions,
-          Layout self_layout = Layout::kContiguous, Layout values_layout = Layout::kContiguous)
-      : self(dtype, self_sizes, self_layout), values(dtype, value_sizes(self_sizes, positions), values_layout) {
+  Problem(ScalarType dtype, std::vector<int64_t> self_sizes,
+          std::vector<std::vector<int64_t>> positions, Layout self_layout = Layout::kContiguous,
+          Layout values_layout = Layout::kContiguous)
+      : self(dtype, self_sizes, self_layout),
+        values(dtype, value_sizes(self_sizes, positions), values_layout) {
     const size_t count = positions.size();
     const View self_view = self.view();
     sizes = value_sizes(self_sizes, positions);
@@ -51,11 +53,13 @@ struct Problem {
     return result;
   }
   View self_view() const {
-    return View{self.view().data, sizes.data(), self_strides.data(), static_cast<int32_t>(sizes.size()),
-                self.dtype()};
+    return View{self.view().data, sizes.data(), self_strides.data(),
+                static_cast<int32_t>(sizes.size()), self.dtype()};
   }
   GatherArgs gather_args() const { return {values.view(), self_view(), spec}; }
-  ScatterArgs scatter_args(ScatterMode mode) const { return {self_view(), values.view(), spec, mode}; }
+  ScatterArgs scatter_args(ScatterMode mode) const {
+    return {self_view(), values.view(), spec, mode};
+  }
 
   // Row-major position in self of element e of values.
   int64_t target(int64_t e) const {
@@ -79,7 +83,8 @@ TEST_CASE("gather takes rows, elements and several index tensors in every layout
         Problem rows(type, {5, 13}, kRows, self_layout, values_layout);
         Problem single(type, {5}, kRows, self_layout, values_layout);
         Problem deep(type, {5, 3, 4}, kRows, self_layout, values_layout);
-        Problem pair(type, {5, 3, 4}, {kRows[0], {0, 1, 2, -1, -2, -3, 0}}, self_layout, values_layout);
+        Problem pair(type, {5, 3, 4}, {kRows[0], {0, 1, 2, -1, -2, -3, 0}}, self_layout,
+                     values_layout);
         Problem none(type, {5, 3}, {{}}, self_layout, values_layout);
         for (Problem* problem : {&rows, &single, &deep, &pair, &none}) {
           problem->self.fill_with([](int64_t i) { return (i * 7) % 50; });
@@ -111,11 +116,16 @@ TEST_CASE("gather along a dimension uses a full index tensor, as torch.gather") 
 
 double combine(ScatterMode mode, double old, double value) {
   switch (mode) {
-    case ScatterMode::kAssign: return value;
-    case ScatterMode::kAdd: return old + value;
-    case ScatterMode::kMultiply: return old * value;
-    case ScatterMode::kMax: return std::fmax(old, value);
-    case ScatterMode::kMin: return std::fmin(old, value);
+    case ScatterMode::kAssign:
+      return value;
+    case ScatterMode::kAdd:
+      return old + value;
+    case ScatterMode::kMultiply:
+      return old * value;
+    case ScatterMode::kMax:
+      return std::fmax(old, value);
+    case ScatterMode::kMin:
+      return std::fmin(old, value);
   }
   return 0;
 }
@@ -130,7 +140,8 @@ TEST_CASE("scatter combines in every mode and dtype, repeated targets in order")
         for (const Layout values_layout : kWritableLayouts) {
           Problem rows(type, {5, 13}, kRows, self_layout, values_layout);
           Problem single(type, {5}, kRows, self_layout, values_layout);
-          Problem pair(type, {5, 3, 4}, {kRows[0], {0, 1, 2, 0, -2, -2, 0}}, self_layout, values_layout);
+          Problem pair(type, {5, 3, 4}, {kRows[0], {0, 1, 2, 0, -2, -2, 0}}, self_layout,
+                       values_layout);
           for (Problem* problem : {&rows, &single, &pair}) {
             // Small numbers: sums and products stay exact in every dtype.
             problem->self.fill_with([](int64_t i) { return i % 3 + 1; });
@@ -153,7 +164,8 @@ TEST_CASE("scatter combines in every mode and dtype, repeated targets in order")
 
 TEST_CASE("scatter of bool adds as or and multiplies as and") {
   Problem add(kBool, {2}, {{0, 0, 1, 1}}), multiply(kBool, {2}, {{0, 0, 1, 1}});
-  for (Problem* problem : {&add, &multiply}) problem->values.fill_with([](int64_t i) { return i == 0 || i == 1 || i == 2; });
+  for (Problem* problem : {&add, &multiply})
+    problem->values.fill_with([](int64_t i) { return i == 0 || i == 1 || i == 2; });
   add.self.fill_with([](int64_t) { return 0; });
   multiply.self.fill_with([](int64_t) { return 1; });
   cpu::scatter(add.scatter_args(ScatterMode::kAdd));
@@ -180,13 +192,15 @@ TEST_CASE("integer scatter wraps around and NaN survives maximum and minimum") {
   }
 }
 
-TEST_CASE("an index out of range names itself, its dimension and the size, and nothing is changed") {
+TEST_CASE(
+    "an index out of range names itself, its dimension and the size, and nothing is changed") {
   for (const int64_t bad : {5, -6, 1000}) {
     Problem problem(kFloat, {5, 3}, {{0, bad, 1}});
     problem.self.fill_with([](int64_t i) { return i; });
     problem.values.fill_with([](int64_t) { return -1; });
     const std::vector<double> before = problem.self.values();
-    const std::string text = "index " + std::to_string(bad) + " is out of bounds for dimension 0 with size 5";
+    const std::string text =
+        "index " + std::to_string(bad) + " is out of bounds for dimension 0 with size 5";
     CHECK_THROWS_AS(cpu::gather(problem.gather_args()), IndexError);
     CHECK_THROWS_WITH_TEXT(cpu::gather(problem.gather_args()), text);
     for (const ScatterMode mode : kModes) {
@@ -195,9 +209,11 @@ TEST_CASE("an index out of range names itself, its dimension and the size, and n
     }
   }
   Problem second(kFloat, {5, 3}, {{0, 1}, {2, 3}});
-  CHECK_THROWS_WITH_TEXT(cpu::gather(second.gather_args()), "index 3 is out of bounds for dimension 1 with size 3");
+  CHECK_THROWS_WITH_TEXT(cpu::gather(second.gather_args()),
+                         "index 3 is out of bounds for dimension 1 with size 3");
   Problem empty(kFloat, {0, 3}, {{0}});
-  CHECK_THROWS_WITH_TEXT(cpu::gather(empty.gather_args()), "index 0 is out of bounds for dimension 0 with size 0");
+  CHECK_THROWS_WITH_TEXT(cpu::gather(empty.gather_args()),
+                         "index 0 is out of bounds for dimension 0 with size 0");
 }
 
 TEST_CASE("large gathers and scatters give the same bits on one thread and on three") {
@@ -215,7 +231,8 @@ TEST_CASE("large gathers and scatters give the same bits on one thread and on th
     cpu::gather(problem.gather_args());
     gathered[threads / 2] = problem.values.values();
     bool same = true;
-    for (int64_t e = 0; e < problem.values.numel(); ++e) same &= problem.values.get(e) == problem.self.get(problem.target(e));
+    for (int64_t e = 0; e < problem.values.numel(); ++e)
+      same &= problem.values.get(e) == problem.self.get(problem.target(e));
     CHECK(same);
   }
   CHECK(summed[0] == summed[1]);
@@ -236,7 +253,8 @@ TEST_CASE("count_nonzero and nonzero list elements in row-major order in every l
           int64_t rest = i;
           const size_t start = expected.size();
           for (size_t d = shape.size(); d-- > 0;) {
-            expected.insert(expected.begin() + static_cast<std::ptrdiff_t>(start), static_cast<double>(rest % shape[d]));
+            expected.insert(expected.begin() + static_cast<std::ptrdiff_t>(start),
+                            static_cast<double>(rest % shape[d]));
             rest /= shape[d];
           }
         }

@@ -14,7 +14,8 @@ bool before(double a, double b) {  // NaN is greatest
 }
 
 // Sorts with the kernel and compares with std::stable_sort, row by row.
-void check_sort(const Array& x, const std::vector<int64_t>& shape, int64_t k, bool descending, Layout out_layout) {
+void check_sort(const Array& x, const std::vector<int64_t>& shape, int64_t k, bool descending,
+                Layout out_layout) {
   const int64_t length = shape.empty() ? 1 : shape.back();
   std::vector<int64_t> out_shape = shape;
   if (!shape.empty()) out_shape.back() = k;
@@ -38,7 +39,8 @@ void check_sort(const Array& x, const std::vector<int64_t>& shape, int64_t k, bo
       same &= std::signbit(got) == std::signbit(value);
     }
   }
-  INFO(x.dtype() << ", length " << length << ", k " << k << (descending ? ", descending" : ", ascending"));
+  INFO(x.dtype() << ", length " << length << ", k " << k
+                 << (descending ? ", descending" : ", ascending"));
   REQUIRE(same);
 }
 
@@ -46,10 +48,14 @@ void fill_random(Array& x, uint32_t seed) {
   std::mt19937 engine(seed);
   x.fill_with([&](int64_t) -> double {
     const int draw = static_cast<int>(engine() % 60);
-    if (!is_floating_point(x.dtype())) return x.dtype() == kBool ? draw % 2 : draw - (is_signed(x.dtype()) ? 30 : 0);
-    if (draw == 0) return std::numeric_limits<double>::quiet_NaN();
+    if (!is_floating_point(x.dtype()))
+      return x.dtype() == kBool ? draw % 2 : draw - (is_signed(x.dtype()) ? 30 : 0);
+    if (draw == 0)
+      return std::copysign(std::numeric_limits<double>::quiet_NaN(), engine() % 2 ? 1 : -1);
     if (draw < 3) return draw == 1 ? -0.0 : 0.0;
-    if (draw < 5) return draw == 3 ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
+    if (draw < 5)
+      return draw == 3 ? std::numeric_limits<double>::infinity()
+                       : -std::numeric_limits<double>::infinity();
     return (draw - 30) / 8.0;
   });
 }
@@ -121,7 +127,9 @@ TEST_CASE("64-bit integers and doubles sort by all their bits") {
   std::vector<int64_t> expected(x, x + length);
   std::sort(expected.begin(), expected.end());
   CHECK(std::equal(expected.begin(), expected.end(), values.view().as<int64_t>()));
-  doubles.fill_with([&](int64_t) { return std::ldexp(static_cast<double>(engine()) - 0x1p63, -static_cast<int>(engine() % 900)); });
+  doubles.fill_with([&](int64_t) {
+    return std::ldexp(static_cast<double>(engine()) - 0x1p63, -static_cast<int>(engine() % 900));
+  });
   check_sort(doubles, {length}, length, false, Layout::kContiguous);
   check_sort(doubles, {length}, length, true, Layout::kContiguous);
 }

@@ -1,0 +1,20 @@
+// All of tarn::nn: modules, layers, losses, initial values, and what trains them.
+#pragma once
+
+#include "tarn/nn/activation.h"
+#include "tarn/nn/any_module.h"
+#include "tarn/nn/clip_grad.h"
+#include "tarn/nn/dropout.h"
+#include "tarn/nn/functional.h"
+#include "tarn/nn/init.h"
+#include "tarn/nn/linear.h"
+#include "tarn/nn/loss.h"
+#include "tarn/nn/module.h"
+#include "tarn/nn/module_holder.h"
+#include "tarn/nn/module_list.h"
+#include "tarn/nn/optim/adam.h"
+#include "tarn/nn/optim/lr_scheduler.h"
+#include "tarn/nn/optim/optimizer.h"
+#include "tarn/nn/optim/sgd.h"
+#include "tarn/nn/parameter.h"
+#include "tarn/nn/sequential.h"
