@@ -20,15 +20,13 @@ struct KernelCall {
     self_view = {self.data_ptr(), plan.sizes.data(), strides.data(), static_cast<int32_t>(strides.size()), self.dtype()};
     values = values_tensor.impl().view();
     spec.count = static_cast<int>(plan.dims.size());
+    spec.from_end = plan.from_end;
     for (size_t k = 0; k < plan.dims.size(); ++k) {
       const auto dim = static_cast<size_t>(plan.dims[k]);
       spec.index[k] = plan.indices[k].impl().view();
       spec.size[k] = self.sizes()[dim];
       spec.stride[k] = self.strides()[dim];
       spec.dim[k] = plan.dims[k];
-      if (spec.size[k] == 0) {
-        throw IndexError(str("index is out of bounds for dimension with size 0: dimension ", dim, " of ", self.sizes()));
-      }
     }
   }
   DimVector strides;
@@ -82,6 +80,9 @@ IntrusivePtr<Node> put_node(const char* name, const Tensor& self, const IndexPla
 }
 
 void add_index(IndexPlan& plan, int64_t dim, const Tensor& index) {
+  if (plan.self_sizes[static_cast<size_t>(dim)] == 0 && index.numel() > 0) {
+    throw IndexError(str("index is out of bounds for dimension with size 0: dimension ", dim, " of ", IntArrayRef(plan.self_sizes)));
+  }
   plan.dims.push_back(dim);
   plan.indices.push_back(index);
 }
@@ -121,19 +122,20 @@ Tensor as_index(const char* op, const Tensor& index, Device device) {
 }
 
 IndexPlan plan_along(const Tensor& self, int64_t dim, const Tensor& index) {
-  IndexPlan plan{index.sizes(), {}, self.sizes(), {}, {}};
+  IndexPlan plan{.sizes = index.sizes(), .source = {}, .self_sizes = self.sizes(), .dims = {}, .indices = {}};
   for (int64_t d = 0; d < index.dim(); ++d) plan.source.push_back(d == dim ? -1 : d);
   add_index(plan, dim, index);
   return plan;
 }
 
 IndexPlan plan_select(const Tensor& self, int64_t dim, const Tensor& index) {
-  IndexPlan plan{self.sizes(), {}, self.sizes(), {}, {}};
+  IndexPlan plan{.sizes = self.sizes(), .source = {}, .self_sizes = self.sizes(), .dims = {}, .indices = {}};
   plan.sizes[static_cast<size_t>(dim)] = index.numel();
   DimVector strides(plan.sizes.size(), 0);
   strides[static_cast<size_t>(dim)] = index.dim() > 0 ? index.stride(0) : 1;
   for (int64_t d = 0; d < self.dim(); ++d) plan.source.push_back(d == dim ? -1 : d);
-  add_index(plan, dim, alias(index, plan.sizes, strides, index.storage_offset(), false));
+  add_index(plan, dim, index);
+  plan.indices[0] = alias(index, plan.sizes, strides, index.storage_offset(), false);
   return plan;
 }
 
@@ -146,7 +148,7 @@ IndexPlan plan_indices(const char* op, const Tensor& self, const std::vector<Ten
     else entries[d] = as_index(op, given[d], self.device());
   }
 
-  IndexPlan plan{{}, {}, self.sizes(), {}, {}};
+  IndexPlan plan{.sizes = {}, .source = {}, .self_sizes = self.sizes(), .dims = {}, .indices = {}, .from_end = true};
   DimVector common;
   for (size_t d = 0; d < entries.size(); ++d) {
     if (!entries[d].defined()) continue;

@@ -14,10 +14,11 @@ struct IndexPlan {
   DimVector self_sizes;
   DimVector dims;                 // the dimensions of self that are indexed ...
   SmallVector<Tensor, 2> indices;  // ... each by one of these: int64, of shape `sizes`
+  bool from_end = false;          // negative indices count from the end, else they are errors
 };
 
 // Indices along one dimension, elsewhere position by position: gather and scatter. `index` is no
-// larger than self in the other dimensions.
+// larger than self in the other dimensions. Negative indices are errors, here and in plan_select.
 IndexPlan plan_along(const Tensor& self, int64_t dim, const Tensor& index);
 // A vector of positions along one dimension, all of the others: index_select.
 IndexPlan plan_select(const Tensor& self, int64_t dim, const Tensor& index);

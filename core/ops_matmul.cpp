@@ -19,6 +19,7 @@ void run_matmul(const char* op, const Tensor& out, const Tensor& a, const Tensor
       strides = sizes;
       const auto n = static_cast<size_t>(v.ndim);
       broadcast_strides({v.sizes, n}, {v.strides, n}, sizes, strides.data());
+      v.ndim = c.ndim;
       v.sizes = sizes.data();
       v.strides = strides.data();
     };

@@ -63,13 +63,18 @@ Format choose_format(const double* values, int64_t n) {
   return f;
 }
 
-std::string scale_line(double scale) {
-  return Format{.style = std::chars_format::general, .precision = 6, .width = 0, .scale = 1}.text(scale) + " *\n";
+// As few digits as tell the number from its neighbours; an exponent from 1e16 on and below 1e-4.
+std::string shortest(double value) {
+  char buffer[64];
+  const double size = std::abs(value);
+  const bool plain = size == 0 || !std::isfinite(size) || (size >= 1e-4 && size < 1e16);
+  const auto style = plain ? std::chars_format::fixed : std::chars_format::scientific;
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value, style).ptr};
 }
 
 void print_vector(std::ostream& os, const double* values, int64_t n) {
   const Format f = choose_format(values, n);
-  if (f.scale != 1) os << scale_line(f.scale);
+  if (f.scale != 1) os << shortest(f.scale) << " *\n";
   for (int64_t i = 0; i < n; ++i) os << f.text(values[i]) << '\n';
 }
 
@@ -81,7 +86,7 @@ void print_matrix(std::ostream& os, const double* values, int64_t rows, int64_t 
   for (int64_t first = 0; first < columns; first += per_line) {
     const int64_t last = std::min(first + per_line, columns);
     if (per_line < columns) os << (first > 0 ? "\n" : "") << "Columns " << first + 1 << " to " << last << margin;
-    if (f.scale != 1) os << scale_line(f.scale) << margin;
+    if (f.scale != 1) os << shortest(f.scale) << " *\n" << margin;
     for (int64_t r = 0; r < rows; ++r) {
       if (r > 0) os << margin << (f.scale != 1 ? " " : "");
       for (int64_t c = first; c < last; ++c) os << f.text(values[r * columns + c]) << (c + 1 < last ? " " : "\n");
@@ -107,15 +112,6 @@ void print_matrices(std::ostream& os, const Tensor& x, int64_t linesize) {
     while (d < outer && ++counter[d] == sizes[d]) counter[d++] = 0;
     if (d == outer) return;
   }
-}
-
-// As few digits as tell the number from its neighbours; an exponent from 1e16 on and below 1e-4.
-std::string shortest(double value) {
-  char buffer[64];
-  const double size = std::abs(value);
-  const bool plain = size == 0 || !std::isfinite(size) || (size >= 1e-4 && size < 1e16);
-  const auto style = plain ? std::chars_format::fixed : std::chars_format::scientific;
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value, style).ptr};
 }
 
 }  // namespace

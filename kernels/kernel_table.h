@@ -84,10 +84,11 @@ struct NllLossBackwardArgs {
 // Advanced indexing. `self` and `values` have the same sizes; self has stride 0 along dimensions
 // that are addressed by index tensors. Element e of values stands for the element of self at
 // self(e) + sum_k wrap(index[k](e)) * stride[k], where wrap adds size[k] to a negative index.
-// An index outside [-size, size) throws IndexError
-// "index 5 is out of bounds for dimension 1 with size 5".
+// An index outside [-size, size), or [0, size) if !from_end, throws IndexError
+// "index 5 is out of bounds for dimension 1 with size 5" before anything is written.
 struct IndexSpec {
   int count;               // 1..8
+  bool from_end = true;    // negative indices count from the end
   View index[8];           // int64, broadcast to the shape of values
   int64_t size[8];         // length of the indexed dimension
   int64_t stride[8];       // its stride in self, in elements

@@ -1,7 +1,7 @@
 // Normal numbers for tensors of 16 and more elements, as PyTorch's CPU makes them.
 //
-// Uniform numbers are turned into normal ones in blocks of 16: element j and j + 8 (j < 8) of a block
-// are the two results of one Box-Muller transform.
+// Uniform numbers are turned into normal ones in blocks of 16: elements j and j + 8 (j < 8) of a
+// block are the two results of one Box-Muller transform.
 #pragma once
 
 #include <bit>

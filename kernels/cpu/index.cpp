@@ -21,8 +21,8 @@ void check_indices(const IndexSpec& spec) {
       sizes[d] = index.strides[d] == 0 ? std::min<int64_t>(index.sizes[d], 1) : index.sizes[d];
     }
     index.sizes = sizes;
-    const int64_t size = spec.size[k];
-    const auto outside = [&](int64_t i) { return i < -size || i >= size; };
+    const int64_t size = spec.size[k], least = spec.from_end ? -size : 0;
+    const auto outside = [&](int64_t i) { return i < least || i >= size; };
     StridedLoop(index).for_each(kGrain, [&](int64_t n, char* const* p, const int64_t* stride) {
       const int64_t* values = reinterpret_cast<const int64_t*>(p[0]);
       bool bad = false;
@@ -97,7 +97,7 @@ TARN_HD T combine(T old, T value) {
   }
 }
 
-// self[i * self_stride + offsets[i]] is combined with values[i * values_stride]; without offsets they
+// Combines self[i * self_stride + offsets[i]] with values[i * values_stride]; without offsets they
 // are 0.
 template <ScatterMode kMode, class T>
 void combine_run(void* self_data, int64_t self_stride, const void* values_data,

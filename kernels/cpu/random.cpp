@@ -1,12 +1,12 @@
 // Random numbers with PyTorch 2.13's values on the CPU (x86, checked against its Linux wheel):
 //   uniform      float and 16-bit: (next32 & (2^24 - 1)) 2^-24 (b - a) + a in float with one
-//                rounding for the multiply-add; double: 53 bits of next64. A result that rounds to b
-//                becomes a.
+//                rounding for the multiply-add; double: 53 bits of next64. A result that rounds to
+//                b becomes a.
 //   normal       fewer than 16 elements, or not contiguous: one by one in double, Box-Muller with
 //                the second value kept in the engine. Otherwise blocks of 16 (box_muller.h); with a
 //                remainder the last 16 elements are drawn anew as one more block. 16-bit types
 //                compute in float and draw nothing for the remainder first.
-//   bernoulli    double uniform < p
+//   bernoulli    double uniform < p (PyTorch's own path; the one through MKL is gone since 2.6)
 //   integer      next32 % range + low; next64 from range 2^28 on, against skew
 //   exponential  -1 / rate * log1p(-double uniform)
 //   permutation  swap i with i + next32 % (n - i) for i in [0, n - 1); from n = (2^32 - 1) / 20 on

@@ -2,7 +2,7 @@
 //
 //   StridedLoop loop(out, a, b);                      // collapses dimensions; stack only
 //   loop.for_each(grain, [&](int64_t n, char* const* p, const int64_t* stride) {
-//     // n elements of each operand: the i-th of operand k is at p[k] + i * stride[k] * element size
+//     // n elements of each operand: element i of operand k is at p[k] + i * stride[k] * item size
 //   });
 #pragma once
 

@@ -150,6 +150,7 @@ TEST_CASE("wrong indices are refused with libtorch's words") {
   CHECK_THROWS_WITH_TEXT(x.index({tensor({0, 1}), tensor({0, 1, 2})}),
                          "shape mismatch: indexing tensors could not be broadcast together with shapes [2], [3]");
   CHECK_THROWS_WITH_TEXT(zeros({2, 0}).index({Slice(), tensor({0})}), "out of bounds for dimension with size 0");
+  CHECK_THROWS_WITH_TEXT(zeros({0, 2}).index({tensor({1}), Slice(0, 0)}), "out of bounds for dimension with size 0");
   CHECK_THROWS_WITH_TEXT(tensor(1).index({0}), "invalid index of a 0-dim tensor");
   CHECK_THROWS_WITH_TEXT(x.index({}), "Passing an empty index list to Tensor::index() is not valid syntax");
   CHECK_THROWS_WITH_TEXT(x.index_put_({}, 1), "Passing an empty index list to Tensor::index_put_() is not valid syntax");
@@ -212,6 +213,8 @@ TEST_CASE("gather and scatter address positions along one dimension") {
 TEST_CASE("gather and scatter refuse shapes, dtypes and positions that do not fit") {
   const Tensor x = arange(6).reshape({2, 3});
   CHECK_THROWS_WITH_TEXT(x.gather(0, tensor({{5, 0, 0}})), "index 5 is out of bounds for dimension 0 with size 2");
+  CHECK_THROWS_WITH_TEXT(x.gather(0, tensor({{-1, 0, 0}})), "index -1 is out of bounds for dimension 0 with size 2");
+  CHECK_THROWS_WITH_TEXT(x.scatter(0, tensor({{0, -1}}), 1), "index -1 is out of bounds");
   CHECK_THROWS_WITH_TEXT(x.gather(0, tensor({0})), "Index tensor must have the same number of dimensions as input tensor");
   CHECK_THROWS_WITH_TEXT(x.gather(1, zeros({3, 1}, kLong)), "Size does not match at dimension 0 expected index [3, 1]");
   CHECK_THROWS_WITH_TEXT(x.gather(0, zeros({1, 1})), "Expected dtype int64 for index");
@@ -235,7 +238,8 @@ TEST_CASE("index_select, index_add, index_copy and index_fill work on whole slic
   CHECK(longs(y) == Longs{8, 1, 7, 6, 4, 9});
   y.index_fill_(0, tensor({1}), 5);
   CHECK(longs(y) == Longs{8, 1, 7, 5, 5, 5});
-  CHECK_THROWS_WITH_TEXT(x.index_select(0, tensor({7})), "out of bounds");
+  CHECK_THROWS_WITH_TEXT(x.index_select(0, tensor({7})), "index 7 is out of bounds for dimension 0 with size 2");
+  CHECK_THROWS_WITH_TEXT(x.index_select(0, tensor({-1})), "index -1 is out of bounds for dimension 0 with size 2");
   CHECK_THROWS_WITH_TEXT(x.index_select(0, zeros({1, 1}, kLong)), "Index is supposed to be a vector");
   CHECK_THROWS_WITH_TEXT(x.index_add(0, tensor({0}), rows), "Number of indices (1) should be equal to source.size(0)");
   CHECK_THROWS_AS(x.index_add(0, tensor({0}), ones({1, 3})), TypeError);

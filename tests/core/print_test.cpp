@@ -32,6 +32,7 @@ TEST_CASE("whole numbers print without a point") {
 
 TEST_CASE("a common power of ten is printed once") {
   CHECK(str(doubles({1e-3, 2e-3})) == "0.001 *\n 1.0000\n 2.0000\n[ CPUDoubleType{2} ]");
+  CHECK(str(doubles({1.5e9 + 0.5, 1e9})) == "1000000000 *\n 1.5000\n 1.0000\n[ CPUDoubleType{2} ]");
   CHECK(str(doubles({123456.5, 2.5e5})) == "100000 *\n 1.2346\n 2.5000\n[ CPUDoubleType{2} ]");
   CHECK(str(doubles({123456.5, 2.5e5, 1.5e5, 1e5}).reshape({2, 2})) ==
         "100000 *\n 1.2346  2.5000\n  1.5000  1.0000\n[ CPUDoubleType{2,2} ]");

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the golden files of this folder with PyTorch: what Tarn's tests compare its results with.
 
-usage: build/venv/bin/python tests/golden/make_golden.py [pointwise ops layers optim random]
+usage: build/venv/bin/python tests/golden/make_golden.py [pointwise ops layers optim random torch_files]
 
 `./dev interop` makes that Python. Every file names in its metadata the PyTorch that made it. The
 committed files are PyTorch 2.13.0's; with it, the script makes the same files again on any machine
@@ -22,6 +22,7 @@ import ops
 import optim
 import pointwise
 import random_numbers
+import torch_files
 
 MAKERS = {
     "pointwise": pointwise.make,
@@ -29,6 +30,7 @@ MAKERS = {
     "layers": layers.make,
     "optim": optim.make,
     "random": random_numbers.make,
+    "torch_files": torch_files.make,
 }
 
 

@@ -1,4 +1,5 @@
-// The C++ half of the exchange with PyTorch: writes files, describes files, trains. run.py drives it.
+// The C++ half of the exchange with PyTorch: writes files, describes files, trains. run.py drives
+// it.
 //
 //   interop_tool write DIR           one file of each kind into DIR; prints "name<TAB>description" of each
 //   interop_tool describe FILE...    prints the description of each, or "error: ..."
@@ -35,19 +36,26 @@ class Describer {
  public:
   std::string operator()(const Value& value) {
     switch (value.kind()) {
-      case Value::Kind::None: return "None";
-      case Value::Kind::Bool: return value.to_bool() ? "True" : "False";
-      case Value::Kind::Int: return str(value.to_int());
+      case Value::Kind::None:
+        return "None";
+      case Value::Kind::Bool:
+        return value.to_bool() ? "True" : "False";
+      case Value::Kind::Int:
+        return str(value.to_int());
       case Value::Kind::Double: {
         const auto bits = std::bit_cast<uint64_t>(value.to_double());
         return "float:" + hex(&bits, sizeof bits);
       }
-      case Value::Kind::String: return "str:" + hex(value.to_string().data(), value.to_string().size());
-      case Value::Kind::Bytes: return "bytes:" + hex(value.to_bytes().data(), value.to_bytes().size());
-      case Value::Kind::Tensor: return tensor(value.to_tensor());
+      case Value::Kind::String:
+        return "str:" + hex(value.to_string().data(), value.to_string().size());
+      case Value::Kind::Bytes:
+        return "bytes:" + hex(value.to_bytes().data(), value.to_bytes().size());
+      case Value::Kind::Tensor:
+        return tensor(value.to_tensor());
       case Value::Kind::Dict: {
         std::string text = value.is_ordered_dict() ? "OrderedDict{" : "dict{";
-        for (const auto& [key, item] : value.entries()) text += (*this)(key) + ": " + (*this)(item) + ", ";
+        for (const auto& [key, item] : value.entries())
+          text += (*this)(key) + ": " + (*this)(item) + ", ";
         text += '}';
         return value.metadata().is_none() ? text : text + " _metadata " + (*this)(value.metadata());
       }
@@ -64,8 +72,8 @@ class Describer {
     const void* storage = x.storage().unsafeGetStorageImpl();
     const size_t number = storages_.emplace(storage, storages_.size()).first->second;
     const Tensor dense = x.detach().contiguous();
-    return str("Tensor(", python_name(x.scalar_type()), ", ", x.sizes(), ", ", x.strides(), ", offset ",
-               x.storage_offset(), ", storage ", number, " of ", x.storage().nbytes(),
+    return str("Tensor(", python_name(x.scalar_type()), ", ", x.sizes(), ", ", x.strides(),
+               ", offset ", x.storage_offset(), ", storage ", number, " of ", x.storage().nbytes(),
                x.requires_grad() ? ", grad" : "", ", ", hex(dense.data_ptr(), dense.nbytes()), ")");
   }
 
@@ -84,22 +92,25 @@ std::map<std::string, Value> cases() {
   all["one_entry"] = std::map<std::string, Tensor>{{"x", x}};
   all["ordered"] = OrderedDict<std::string, Tensor>{{"z", x}, {"a", y}};
   all["empty_dict"] = Value::dict();
-  all["data"] = Value::dict({{"ints", Value::list({0, 255, 256, 65535, 65536, -1, INT64_MAX, INT64_MIN})},
-                             {"floats", Value::tuple({0.1, -0.0, 1e300})},
-                             {"text", Value::list({"", "a", "\xC3\xA9\xF0\x9F\x98\x80"})},
-                             {"bytes", Value::bytes(std::string("\0\x7F\xFF", 3))},
-                             {"flags", Value::tuple({true, false, std::nullopt})},
-                             {3, Value::dict()}});
+  all["data"] =
+      Value::dict({{"ints", Value::list({0, 255, 256, 65535, 65536, -1, INT64_MAX, INT64_MIN})},
+                   {"floats", Value::tuple({0.1, -0.0, 1e300})},
+                   {"text", Value::list({"", "a", "\xC3\xA9\xF0\x9F\x98\x80"})},
+                   {"bytes", Value::bytes(std::string("\0\x7F\xFF", 3))},
+                   {"flags", Value::tuple({true, false, std::nullopt})},
+                   {3, Value::dict()}});
   for (int i = 0; i < kNumScalarTypes; ++i) {
     const auto dtype = static_cast<ScalarType>(i);
     all[std::string("dtype_") + python_name(dtype)] = tensor({0, 1, 2, 3, 1}).to(dtype);
   }
-  all["views"] = std::vector<Tensor>{base, base.t(), base.slice(0, 1, 3).slice(1, 0, 6, 2), base[2][1]};
+  all["views"] =
+      std::vector<Tensor>{base, base.t(), base.slice(0, 1, 3).slice(1, 0, 6, 2), base[2][1]};
   all["view_alone"] = base.slice(1, 2, 4);
   all["expanded"] = ones({3, 1}).expand({3, 5});
   all["zero_dim"] = tensor(3.5);
   all["empty"] = std::vector<Tensor>{zeros({0}), zeros({2, 0, 3})};
-  all["shared"] = Value::list({base, base, Value::dict({{"again", base}, {"view", base.view({24})}})});
+  all["shared"] =
+      Value::list({base, base, Value::dict({{"again", base}, {"view", base.view({24})}})});
   all["grad"] = ones({3}).requires_grad_(true);
   all["rank8"] = arange(256).reshape({2, 2, 2, 2, 2, 2, 2, 2});
   Value many = Value::dict(), long_list = Value::list();
@@ -222,7 +233,9 @@ int main(int argc, char** argv) {
       }
     }
   } else {
-    std::fprintf(stderr, "usage: interop_tool write|train|resume DIR, describe FILE..., rewrite IN OUT...\n");
+    std::fprintf(
+        stderr,
+        "usage: interop_tool write|train|resume DIR, describe FILE..., rewrite IN OUT...\n");
     return 2;
   }
   return 0;

@@ -213,13 +213,15 @@ TEST_CASE("a file size limit is an error, not a signal, and leaves the old file"
 
 TEST_CASE("paths that are no file are refused with the system's reason") {
   const Scratch scratch;
-  CHECK(error_of(scratch / "absent/file", "x").find("No such file or directory") != std::string::npos);
+  CHECK(error_of(scratch / "absent/file", "x").find("No such file or directory") !=
+        std::string::npos);
   CHECK(error_of(scratch / ".", "x").find("Is a directory") != std::string::npos);
   CHECK(error_of("", "x").find("No such file or directory") != std::string::npos);
   CHECK(error_of("/dev/full", "x").find("not a regular file") != std::string::npos);
   replace(scratch / "file", "old");
   CHECK(error_of(scratch / "file/inside", "x").find("Not a directory") != std::string::npos);
-  CHECK(error_of(scratch / std::string(300, 'n'), "x").find("File name too long") != std::string::npos);
+  CHECK(error_of(scratch / std::string(300, 'n'), "x").find("File name too long") !=
+        std::string::npos);
   replace(scratch / std::string(255, 'n'), "x");
   CHECK(scratch.files().size() == 2);
 }

@@ -55,13 +55,15 @@ TEST_CASE("tensors of every dtype go through safetensors") {
 
 TEST_CASE("the bytes of a safetensors file are the reference library's") {
   const Scratch scratch;
-  Value dict = Value::dict({{"b\"\n", make_tensor<float>({1}, {1})}, {"a", make_tensor<int64_t>({2}, {})}});
+  Value dict =
+      Value::dict({{"b\"\n", make_tensor<float>({1}, {1})}, {"a", make_tensor<int64_t>({2}, {})}});
   save(dict, scratch / "x.safetensors");
   const std::string header =
       R"({"__metadata__":{"format":"pt"},"a":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
       R"("b\"\n":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}})";
   const std::string padded = header + std::string((8 - header.size() % 8) % 8, ' ');
-  CHECK(scratch.text("x.safetensors") == le(padded.size(), 8) + padded + le(2, 8) + le(0x3F800000, 4));
+  CHECK(scratch.text("x.safetensors") ==
+        le(padded.size(), 8) + padded + le(2, 8) + le(0x3F800000, 4));
 }
 
 TEST_CASE("strings of __metadata__ come back as metadata and are written again") {
@@ -77,7 +79,8 @@ TEST_CASE("strings of __metadata__ come back as metadata and are written again")
 TEST_CASE("tensors that are not contiguous are made so") {
   const Scratch scratch;
   const Tensor base = make_tensor<float>({0, 1, 2, 3, 4, 5}, {2, 3});
-  save(std::map<std::string, Tensor>{{"t", view_of(base, {3, 2}, {1, 3}, 0)}}, scratch / "t.safetensors");
+  save(std::map<std::string, Tensor>{{"t", view_of(base, {3, 2}, {1, 3}, 0)}},
+       scratch / "t.safetensors");
   const Tensor back = load(scratch / "t.safetensors").at("t").to_tensor();
   CHECK(elements<float>(back) == std::vector<float>{0, 3, 1, 4, 2, 5});
   CHECK(back.is_contiguous());
@@ -92,7 +95,8 @@ TEST_CASE("what safetensors cannot hold is refused and the old file stays") {
   CHECK_THROWS_WITH_TEXT(save(x, path), "flat dict of tensors, not a Tensor");
   CHECK_THROWS_WITH_TEXT(save(Value::dict({{"n", 1}}), path), "key 'n' holds an int (1)");
   CHECK_THROWS_WITH_TEXT(save(Value::dict({{"a", x}, {"b", x}}), path), "'a' and 'b' share memory");
-  CHECK_THROWS_WITH_TEXT(save(Value::dict({{"a", x}, {"b", view_of(x, {1}, {1}, 1)}}), path), "share memory");
+  CHECK_THROWS_WITH_TEXT(save(Value::dict({{"a", x}, {"b", view_of(x, {1}, {1}, 1)}}), path),
+                         "share memory");
   CHECK_THROWS_WITH_TEXT(save(Value::dict({{"a", Tensor()}}), path), "tensor 'a' is undefined");
   CHECK_THROWS_WITH_TEXT(save(Value::dict({{"__metadata__", x}}), path), "__metadata__");
   CHECK_THROWS_WITH_TEXT(save(Value::dict({{"\xFF", x}}), path), "utf-8");
@@ -107,10 +111,16 @@ TEST_CASE("valid safetensors in unusual forms load") {
   CHECK(loaded("  \t\n" + kOne + "   ", kEight).size() == 1);
   CHECK(loaded("{}", "").size() == 0);
   CHECK(loaded(R"({"a":{"shape":[0,4],"data_offsets":[8,8],"dtype":"F32"},)"
-               R"("b":{"dtype":"F64","shape":[],"data_offsets":[0,8]}})", kEight).size() == 2);
-  CHECK(loaded(R"({"\u00e9":{"dtype":"BOOL","shape":[8],"data_offsets":[0,8]}})", std::string(8, '\7'))
-            .at("\xC3\xA9").to_tensor().numel() == 8);
-  const Value flag = loaded(R"({"a":{"dtype":"BOOL","shape":[8],"data_offsets":[0,8]}})", std::string(8, '\7'));
+               R"("b":{"dtype":"F64","shape":[],"data_offsets":[0,8]}})",
+               kEight)
+            .size() == 2);
+  CHECK(loaded(R"({"\u00e9":{"dtype":"BOOL","shape":[8],"data_offsets":[0,8]}})",
+               std::string(8, '\7'))
+            .at("\xC3\xA9")
+            .to_tensor()
+            .numel() == 8);
+  const Value flag =
+      loaded(R"({"a":{"dtype":"BOOL","shape":[8],"data_offsets":[0,8]}})", std::string(8, '\7'));
   CHECK(static_cast<const unsigned char*>(flag.at("a").to_tensor().data_ptr())[0] == 1);
 }
 
@@ -134,13 +144,17 @@ TEST_CASE("safetensors headers that are not to the format are refused") {
   check_refused("not JSON", st_file("{abc}", ""), "broken header");
   check_refused("not utf-8", st_file("{\"\xFF\":1}", ""), "broken header");
   check_refused("an array", st_file(" []", ""), "broken header");
-  check_refused("a million brackets", st_file("{\"a\":" + std::string(1'000'000, '['), ""), "array");
-  check_refused("a million braces", st_file("{\"a\":{\"b\":" + std::string(1'000'000, '{'), ""), "key");
-  check_refused("duplicate name", st_file("{" + kOne.substr(1, kOne.size() - 2) + "," + kOne.substr(1), kEight),
+  check_refused("a million brackets", st_file("{\"a\":" + std::string(1'000'000, '['), ""),
+                "array");
+  check_refused("a million braces", st_file("{\"a\":{\"b\":" + std::string(1'000'000, '{'), ""),
+                "key");
+  check_refused("duplicate name",
+                st_file("{" + kOne.substr(1, kOne.size() - 2) + "," + kOne.substr(1), kEight),
                 "duplicate name 'a'");
   check_refused("metadata number", st_file(R"({"__metadata__":{"a":1}})", ""), "number");
   check_refused("metadata object", st_file(R"({"__metadata__":{"a":{}}})", ""), "object");
-  check_refused("metadata key twice", st_file(R"({"__metadata__":{"a":"1","a":"2"}})", ""), "duplicate");
+  check_refused("metadata key twice", st_file(R"({"__metadata__":{"a":"1","a":"2"}})", ""),
+                "duplicate");
   check_entry("5", "number");
   check_entry("null", "null");
   check_entry("\"x\"", "string");
@@ -159,8 +173,10 @@ TEST_CASE("safetensors headers that are not to the format are refused") {
   check_entry(R"({"dtype":"F32","shape":[[2]],"data_offsets":[0,8]})", "array");
   check_entry(R"({"dtype":"F32","shape":[18446744073709551616],"data_offsets":[0,8]})", "number");
   check_entry(R"({"dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,8]})", "too large");
-  check_entry(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]})", "overflow");
-  check_entry(R"({"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]})", "overflow");
+  check_entry(R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]})",
+              "overflow");
+  check_entry(R"({"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]})",
+              "overflow");
 }
 
 TEST_CASE("safetensors tensors that do not fill the file exactly are refused") {
@@ -171,13 +187,15 @@ TEST_CASE("safetensors tensors that do not fill the file exactly are refused") {
   check_entry(R"({"dtype":"F32","shape":[1],"data_offsets":[4,8]})", "hole");
   check_entry(R"({"dtype":"F32","shape":[1],"data_offsets":[0,4]})", "extra bytes");
   const auto two = [](const std::string& a, const std::string& b) {
-    return st_file(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":)" + a + R"(},"b":{"dtype":"F32","shape":[1],"data_offsets":)" + b + "}}",
+    return st_file(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":)" + a +
+                       R"(},"b":{"dtype":"F32","shape":[1],"data_offsets":)" + b + "}}",
                    kEight);
   };
   check_refused("overlap", two("[0,4]", "[0,4]"), "overlap");
   check_refused("partial overlap", two("[0,4]", "[2,6]"), "overlap");
   const std::string file = two("[4,8]", "[0,4]");
-  CHECK(load(file.data(), file.size()).to_tensor_dict().keys() == std::vector<std::string>{"a", "b"});
+  CHECK(load(file.data(), file.size()).to_tensor_dict().keys() ==
+        std::vector<std::string>{"a", "b"});
 }
 
 }  // namespace tarn::testing

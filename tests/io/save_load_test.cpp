@@ -48,7 +48,8 @@ TEST_CASE("every dtype survives a file to the last bit") {
   check_dtype<int64_t>({INT64_MIN, INT64_MAX, 0, -1});
   const Tensor flags = make_tensor<uint8_t>({1, 0, 1, 1}, {4});
   const Tensor bools = Tensor::from_storage(flags.storage(), kBool, {2, 2}, {2, 1}, 0);
-  CHECK(elements<bool>(round_trip(bools).to_tensor()) == std::vector<bool>{true, false, true, true});
+  CHECK(elements<bool>(round_trip(bools).to_tensor()) ==
+        std::vector<bool>{true, false, true, true});
 }
 
 TEST_CASE("a tensor, a list and a map go through files in libtorch's forms") {
@@ -220,7 +221,8 @@ TEST_CASE("closed and failing streams are errors") {
   std::ofstream unopened("/nonexistent/file");
   CHECK_THROWS_WITH_TEXT(save(Value(1), unopened), "closed or failed");
   std::ofstream full("/dev/full");
-  CHECK_THROWS_WITH_TEXT(save(make_tensor<float>(std::vector<float>(100'000), {100'000}), full), "failed");
+  CHECK_THROWS_WITH_TEXT(save(make_tensor<float>(std::vector<float>(100'000), {100'000}), full),
+                         "failed");
   std::ofstream full_at_flush("/dev/full");
   CHECK_THROWS_WITH_TEXT(save(Value(1), full_at_flush), "failed");
   std::stringstream nothing;
@@ -254,7 +256,9 @@ TEST_CASE("many members, names beyond ASCII and a path without extension are fin
 TEST_CASE("several threads save to one path and load from it at once") {
   const Scratch scratch;
   const std::string path = scratch / "shared";
-  const auto value = [](int n) { return make_tensor<int32_t>(std::vector<int32_t>(5000, n), {5000}); };
+  const auto value = [](int n) {
+    return make_tensor<int32_t>(std::vector<int32_t>(5000, n), {5000});
+  };
   save(value(0), path);
   std::atomic<int> torn{0};
   std::vector<std::thread> threads;

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -168,21 +169,9 @@ void check(const Problem& p, std::mt19937& random) {
   Fenced<T> c(c_size, at_end);
   on_every_isa([&] {
     std::memcpy(c.data, before.data(), before.size() * sizeof(T));
-    gemm(GemmArgs<T>{.m = p.m,
-                     .n = p.n,
-                     .k = p.k,
-                     .a = a.origin,
-                     .a_row = a.row,
-                     .a_col = a.col,
-                     .b = b.origin,
-                     .b_row = b.row,
-                     .b_col = b.col,
-                     .c = c.data,
-                     .c_row = c_row,
-                     .alpha = static_cast<T>(p.alpha),
-                     .beta = static_cast<T>(p.beta),
-                     .bias = p.bias ? bias.origin : nullptr,
-                     .relu = p.relu});
+    gemm(GemmArgs<T>{p.m, p.n, p.k, a.origin, a.row, a.col, b.origin, b.row, b.col, c.data, c_row,
+                     static_cast<T>(p.alpha), static_cast<T>(p.beta),
+                     p.bias ? bias.origin : nullptr, p.relu});
     size_t wrong = 0, first = 0;
     for (size_t i = before.size(); i-- > 0;) {
       if (!(std::abs(static_cast<double>(c.data[i]) - want[i]) <= allowed[i])) ++wrong, first = i;
@@ -244,27 +233,12 @@ TEMPLATE_TEST_CASE("gemm agrees with the reference around its block sizes", "[ge
   std::mt19937 random(22);
   // Packed blocks are 256 deep and 64, 96 or 224 rows by 1024 columns (Spread is always packed);
   // products in place are 512 deep, dot products 512 vectors long, and up to 32 rows are streamed.
-  for (auto [m, n, k] : {std::array<int64_t, 3>{33, 5, 255},
-                         {33, 17, 257},
-                         {50, 60, 258},
-                         {40, 9, 769},
-                         {3, 7, 511},
-                         {3, 7, 513},
-                         {2, 3, 8193},
-                         {1, 1, 16400},
-                         {63, 8, 40},
-                         {65, 33, 20},
-                         {97, 16, 33},
-                         {223, 18, 21},
-                         {225, 35, 13},
-                         {449, 3, 3},
-                         {33, 1023, 11},
-                         {34, 1025, 12},
-                         {33, 2100, 2},
-                         {1, 700, 400},
-                         {5, 600, 300},
-                         {700, 1, 90},
-                         {20, 400, 180}}) {
+  constexpr int64_t shapes[][3] = {
+      {33, 5, 255},  {33, 17, 257}, {50, 60, 258},  {40, 9, 769},   {3, 7, 511},   {3, 7, 513},
+      {2, 3, 8193},  {1, 1, 16400}, {63, 8, 40},    {65, 33, 20},   {97, 16, 33},  {223, 18, 21},
+      {225, 35, 13}, {449, 3, 3},   {33, 1023, 11}, {34, 1025, 12}, {33, 2100, 2}, {1, 700, 400},
+      {5, 600, 300}, {700, 1, 90},  {20, 400, 180}};
+  for (const auto& [m, n, k] : shapes) {
     for (Layout b : {Layout::Rows, Layout::Columns, Layout::Spread}) {
       Problem p = random_problem(m, n, k, random);
       p.b = b;
@@ -288,17 +262,7 @@ TEMPLATE_TEST_CASE("gemm gives the same bits for every number of threads", "[gem
         CAPTURE(m, n, k, t);
         tarn::set_num_threads(t);
         std::vector<T> c(static_cast<size_t>(m * n));
-        gemm(GemmArgs<T>{.m = m,
-                         .n = n,
-                         .k = k,
-                         .a = a.origin,
-                         .a_row = a.row,
-                         .a_col = a.col,
-                         .b = b.origin,
-                         .b_row = b.row,
-                         .b_col = b.col,
-                         .c = c.data(),
-                         .c_row = n});
+        gemm(GemmArgs<T>{m, n, k, a.origin, a.row, a.col, b.origin, b.row, b.col, c.data(), n});
         if (first.empty()) first = c;
         CHECK(std::memcmp(c.data(), first.data(), c.size() * sizeof(T)) == 0);
       }
@@ -311,21 +275,7 @@ TEST_CASE("gemm without terms leaves the scaled C, the bias and the activation",
   const float bias[] = {10, -20};
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> c{1, 2, 3, 4};
-  GemmArgs<float> g{.m = 2,
-                    .n = 2,
-                    .k = 0,
-                    .a = nullptr,
-                    .a_row = 0,
-                    .a_col = 1,
-                    .b = nullptr,
-                    .b_row = 2,
-                    .b_col = 1,
-                    .c = c.data(),
-                    .c_row = 2,
-                    .alpha = 1,
-                    .beta = 2,
-                    .bias = bias,
-                    .relu = true};
+  GemmArgs<float> g{2, 2, 0, nullptr, 0, 1, nullptr, 2, 1, c.data(), 2, 1, 2, bias, true};
   gemm(g);
   CHECK(c == std::vector<float>{12, 0, 16, 0});
 
@@ -367,18 +317,10 @@ TEST_CASE("gemm hands NaN and infinity on, through relu as well", "[gemm]") {
           if (m > 1) a[static_cast<size_t>(2 * k - 2)] = inf;
           std::vector<float> c(static_cast<size_t>(m * n));
           on_every_isa([&] {
-            gemm(GemmArgs<float>{.m = m,
-                                 .n = n,
-                                 .k = k,
-                                 .a = a.data(),
-                                 .a_row = k,
-                                 .a_col = 1,
-                                 .b = b.data(),
-                                 .b_row = columns ? 1 : n,
-                                 .b_col = columns ? k : 1,
-                                 .c = c.data(),
-                                 .c_row = n,
-                                 .relu = true});
+            GemmArgs<float> g{
+                m, n, k, a.data(), k, 1, b.data(), columns ? 1 : n, columns ? k : 1, c.data(), n};
+            g.relu = true;
+            gemm(g);
             bool right = true;
             for (int64_t i = 0; i < m * n; ++i) {
               const float value = c[static_cast<size_t>(i)];
@@ -399,17 +341,7 @@ TEST_CASE("gemm reads broadcast operands through strides of 0", "[gemm]") {
   for (int64_t m : {2, 40}) {
     std::vector<float> c(static_cast<size_t>(m * 4));
     on_every_isa([&] {
-      gemm(GemmArgs<float>{.m = m,
-                           .n = 4,
-                           .k = 3,
-                           .a = row,
-                           .a_row = 0,
-                           .a_col = 1,
-                           .b = &two,
-                           .b_row = 0,
-                           .b_col = 0,
-                           .c = c.data(),
-                           .c_row = 4});
+      gemm(GemmArgs<float>{m, 4, 3, row, 0, 1, &two, 0, 0, c.data(), 4});
       CHECK(c == std::vector<float>(c.size(), 12));
     });
   }
@@ -432,17 +364,8 @@ TEST_CASE("gemm adds long sums more accurately than one running sum", "[gemm]") 
   for (bool columns : {false, true}) {
     std::vector<float> c(2);
     on_every_isa([&] {
-      gemm(GemmArgs<float>{.m = 1,
-                           .n = 2,
-                           .k = k,
-                           .a = a.data(),
-                           .a_row = k,
-                           .a_col = 1,
-                           .b = ones.data(),
-                           .b_row = columns ? 1 : 2,
-                           .b_col = columns ? k : 1,
-                           .c = c.data(),
-                           .c_row = 2});
+      gemm(GemmArgs<float>{1, 2, k, a.data(), k, 1, ones.data(), columns ? 1 : 2, columns ? k : 1,
+                           c.data(), 2});
       CHECK(std::abs(static_cast<double>(c[0]) - exact) < running_error / 4);
       CHECK(std::abs(static_cast<double>(c[1]) - exact) < 2e-6 * exact);
     });

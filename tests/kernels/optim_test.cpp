@@ -1,5 +1,5 @@
 // Golden traces: 60 steps of PyTorch 2.13's single-tensor optimizers (foreach=False) in float64 on
-//   param_i = sin(i + 1), grad_i at step t = cos(0.3 i + 0.17 t) (1 + 0.1 i), i in 0 .. 4, t from 1.
+//   param_i = sin(i + 1), grad_i at step t = cos(0.3 i + 0.17 t) (1 + 0.1 i), i in 0..4, t from 1.
 #include <cmath>
 #include <limits>
 
