@@ -21,8 +21,7 @@ class Operand {
   Operand(const Tensor& t) : tensor_(&t) {}  // NOLINT
   Operand(const Scalar& s) : scalar_(s) {}   // NOLINT
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Operand(T value) : scalar_(value) {}  // NOLINT
+  requires std::is_arithmetic_v<T> Operand(T value) : scalar_(value) {}  // NOLINT
   const Tensor* tensor() const { return tensor_; }
   const Scalar& scalar() const { return scalar_; }
 

@@ -47,7 +47,8 @@ class ArrayRef {
   constexpr const T* end() const { return data_ + size_; }
   constexpr const T& operator[](size_t i) const { return data_[i]; }
   const T& at(size_t i) const {
-    if (i >= size_) throw IndexError(str("ArrayRef: index ", i, " is out of range for size ", size_));
+    if (i >= size_)
+      throw IndexError(str("ArrayRef: index ", i, " is out of range for size ", size_));
     return data_[i];
   }
   const T& front() const { return at(0); }

@@ -11,9 +11,11 @@ bool TensorBase::is_leaf() const { return !requires_grad() || !grad_fn(); }
 const Tensor& TensorBase::requires_grad_(bool value) const {
   TensorImpl& t = impl();
   TARN_CHECK(!value || is_floating_point(),
-             "Only Tensors of floating point and complex dtype can require gradients, got ", dtype());
+             "Only Tensors of floating point and complex dtype can require gradients, got ",
+             dtype());
   TARN_CHECK(value || is_leaf(),
-             "you can only change requires_grad flags of leaf variables. HINT: use detach() to get a tensor that does "
+             "you can only change requires_grad flags of leaf variables. HINT: use detach() to get "
+             "a tensor that does "
              "not require gradients");
   if (!grad_fn()) t.requires_grad = value;
   return static_cast<const Tensor&>(*this);
@@ -23,15 +25,19 @@ const Tensor& TensorBase::grad() const {
   static const Tensor none;
   const TensorImpl& t = impl();
   if (t.grad_fn && !retains_grad() && !(t.grad_state && t.grad_state->grad.defined())) {
-    warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
-         "populated during autograd.backward(). Use retain_grad() if you want it");
+    warn(
+        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+        "attribute won't be "
+        "populated during autograd.backward(). Use retain_grad() if you want it");
   }
   return t.grad_state ? t.grad_state->grad : none;
 }
 
 Tensor& TensorBase::mutable_grad() const { return grad_state(impl()).grad; }
 
-bool TensorBase::retains_grad() const { return impl().grad_state && impl().grad_state->retains_grad; }
+bool TensorBase::retains_grad() const {
+  return impl().grad_state && impl().grad_state->retains_grad;
+}
 
 void TensorBase::retain_grad() const {
   TARN_CHECK(requires_grad(), "can't retain_grad on Tensor that has requires_grad=False");
@@ -83,8 +89,8 @@ void TensorBase::backward() const {
   run_backward({&self, 1}, {}, {});
 }
 
-void TensorBase::backward(const Tensor& gradient, std::optional<bool> retain_graph, bool create_graph,
-                          std::optional<TensorList> inputs) const {
+void TensorBase::backward(const Tensor& gradient, std::optional<bool> retain_graph,
+                          bool create_graph, std::optional<TensorList> inputs) const {
   TARN_CHECK(!inputs || !inputs->empty(), "'inputs' argument to backward cannot be empty");
   const Tensor self = static_cast<const Tensor&>(*this);
   run_backward({&self, 1}, {&gradient, 1},
@@ -95,17 +101,21 @@ void TensorBase::backward(const Tensor& gradient, std::optional<bool> retain_gra
 
 namespace autograd {
 
-void backward(const variable_list& tensors, const variable_list& grad_tensors, std::optional<bool> retain_graph,
-              bool create_graph, const variable_list& inputs) {
+void backward(const variable_list& tensors, const variable_list& grad_tensors,
+              std::optional<bool> retain_graph, bool create_graph, const variable_list& inputs) {
   run_backward(tensors, grad_tensors,
-               {.retain_graph = retain_graph.value_or(create_graph), .create_graph = create_graph, .inputs = inputs});
+               {.retain_graph = retain_graph.value_or(create_graph),
+                .create_graph = create_graph,
+                .inputs = inputs});
 }
 
-variable_list grad(const variable_list& outputs, const variable_list& inputs, const variable_list& grad_outputs,
-                   std::optional<bool> retain_graph, bool create_graph, bool allow_unused) {
+variable_list grad(const variable_list& outputs, const variable_list& inputs,
+                   const variable_list& grad_outputs, std::optional<bool> retain_graph,
+                   bool create_graph, bool allow_unused) {
   TARN_CHECK(!inputs.empty(), "grad requires non-empty inputs.");
   for (size_t i = 0; i < inputs.size(); ++i) {
-    TARN_CHECK(inputs[i].requires_grad(), "One of the differentiated Tensors does not require grad: input ", i);
+    TARN_CHECK(inputs[i].requires_grad(),
+               "One of the differentiated Tensors does not require grad: input ", i);
   }
   variable_list captured(inputs.size());
   run_backward(outputs, grad_outputs,
@@ -114,9 +124,10 @@ variable_list grad(const variable_list& outputs, const variable_list& inputs, co
                 .inputs = inputs,
                 .captured = captured.data()});
   for (size_t i = 0; i < captured.size(); ++i) {
-    TARN_CHECK(allow_unused || captured[i].defined(),
-               "One of the differentiated Tensors appears to not have been used in the graph: input ", i,
-               ". Set allow_unused=True if this is the desired behavior.");
+    TARN_CHECK(
+        allow_unused || captured[i].defined(),
+        "One of the differentiated Tensors appears to not have been used in the graph: input ", i,
+        ". Set allow_unused=True if this is the desired behavior.");
   }
   return captured;
 }
@@ -125,7 +136,9 @@ namespace {
 constinit thread_local bool anomaly_mode = false;
 }  // namespace
 
-DetectAnomalyGuard::DetectAnomalyGuard(bool check_nan) : previous_(anomaly_mode) { anomaly_mode = check_nan; }
+DetectAnomalyGuard::DetectAnomalyGuard(bool check_nan) : previous_(anomaly_mode) {
+  anomaly_mode = check_nan;
+}
 DetectAnomalyGuard::~DetectAnomalyGuard() { anomaly_mode = previous_; }
 bool DetectAnomalyGuard::is_enabled() { return anomaly_mode; }
 

@@ -39,13 +39,15 @@ variable_list CustomNode::unpack_saved() {
   return tensors;
 }
 
-void CustomNode::finish(variable_list& outputs, const variable_list& inputs, std::vector<bool> is_tensor, bool recorded) {
+void CustomNode::finish(variable_list& outputs, const variable_list& inputs,
+                        std::vector<bool> is_tensor, bool recorded) {
   is_tensor_ = std::move(is_tensor);
   const IntrusivePtr<Node> self = IntrusivePtr<Node>::share(this);
   for (Tensor& out : outputs) {
     TensorImpl* const impl = out.unsafeGetTensorImpl();
     if (!impl) continue;
-    const bool is_input = std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& t) { return t.is_same(out); });
+    const bool is_input =
+        std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& t) { return t.is_same(out); });
     const bool dirty = context.dirty_.contains(impl);
     if (dirty) {
       if (recorded) check_inplace(name_.c_str(), out, true);
@@ -62,7 +64,9 @@ void CustomNode::finish(variable_list& outputs, const variable_list& inputs, std
   }
   if (recorded) {
     for (const Tensor& t : context.to_save_) {
-      const bool is_output = t.defined() && std::any_of(outputs.begin(), outputs.end(), [&](const Tensor& o) { return o.is_same(t); });
+      const bool is_output =
+          t.defined() && std::any_of(outputs.begin(), outputs.end(),
+                                     [&](const Tensor& o) { return o.is_same(t); });
       save(is_output ? SavedTensor::output(t) : SavedTensor::input(t));
     }
   }
@@ -74,20 +78,23 @@ void CustomNode::apply(TensorList grads, Tensor* results) {
   if (context.materialize_grads_) {
     for (size_t i = 0; i < given.size(); ++i) {
       const OutputMeta& like = output(i);
-      if (!given[i].defined()) given[i] = zeros(like.sizes, TensorOptions(like.dtype).device(like.device));
+      if (!given[i].defined())
+        given[i] = zeros(like.sizes, TensorOptions(like.dtype).device(like.device));
     }
   }
   variable_list computed = backward_(&context, std::move(given));
   // Trailing undefined gradients may stand for nothing.
   while (computed.size() > is_tensor_.size() && !computed.back().defined()) computed.pop_back();
-  TARN_CHECK(computed.size() == is_tensor_.size(), "function ", name_, " returned an incorrect number of gradients (expected ",
-             is_tensor_.size(), ", got ", computed.size(), ")");
+  TARN_CHECK(computed.size() == is_tensor_.size(), "function ", name_,
+             " returned an incorrect number of gradients (expected ", is_tensor_.size(), ", got ",
+             computed.size(), ")");
   size_t edge = 0;
   for (size_t i = 0; i < is_tensor_.size(); ++i) {
     if (is_tensor_[i]) {
       results[edge++] = std::move(computed[i]);
     } else {
-      TARN_CHECK(!computed[i].defined(), "function ", name_, " returned a gradient different from None at position ", i + 1,
+      TARN_CHECK(!computed[i].defined(), "function ", name_,
+                 " returned a gradient different from None at position ", i + 1,
                  ", but the corresponding forward input was not a Variable");
     }
   }

@@ -58,12 +58,16 @@ class AutogradContext {
 class CustomNode final : public Node {
  public:
   using BackwardFunction = variable_list (*)(AutogradContext*, variable_list);
-  CustomNode(std::string name, BackwardFunction backward) : name_(std::move(name)), backward_(backward) { context.node_ = this; }
+  CustomNode(std::string name, BackwardFunction backward)
+      : name_(std::move(name)), backward_(backward) {
+    context.node_ = this;
+  }
   std::string name() const override { return name_; }
   void apply(TensorList grads, Tensor* results) override;
   // Gives the outputs their history and saves what the context asks for. is_tensor: for each
   // argument of forward, whether it was a tensor.
-  void finish(variable_list& outputs, const variable_list& inputs, std::vector<bool> is_tensor, bool recorded);
+  void finish(variable_list& outputs, const variable_list& inputs, std::vector<bool> is_tensor,
+              bool recorded);
   variable_list unpack_saved();
   bool input_wants_gradient(size_t i) const { return i < edges_.size() && edges_[i].node; }
 
@@ -84,7 +88,8 @@ inline void collect(variable_list& inputs, std::vector<bool>& is_tensor, const T
 inline void collect(variable_list& inputs, std::vector<bool>& is_tensor, TensorList list) {
   for (const Tensor& t : list) collect(inputs, is_tensor, t);
 }
-inline void collect(variable_list& inputs, std::vector<bool>& is_tensor, const variable_list& list) {
+inline void collect(variable_list& inputs, std::vector<bool>& is_tensor,
+                    const variable_list& list) {
   collect(inputs, is_tensor, TensorList(list));
 }
 template <class Other>
@@ -101,9 +106,10 @@ template <class Derived>
 struct Function {
   template <class... Args>
   static auto apply(Args&&... args) {
-    auto node = IntrusivePtr<CustomNode>::adopt(new CustomNode(typeid(Derived).name(), [](AutogradContext* context, variable_list grads) {
-      return Derived::backward(context, std::move(grads));
-    }));
+    auto node = IntrusivePtr<CustomNode>::adopt(
+        new CustomNode(typeid(Derived).name(), [](AutogradContext* context, variable_list grads) {
+          return Derived::backward(context, std::move(grads));
+        }));
     variable_list inputs;
     std::vector<bool> is_tensor;
     (detail::collect(inputs, is_tensor, args), ...);

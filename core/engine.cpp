@@ -36,7 +36,8 @@ class Engine {
   using Grads = SmallVector<Tensor, 1>;
 
   bool is_target(const Node* node) const {
-    return std::any_of(targets_.begin(), targets_.end(), [&](const Target& t) { return t.node == node; });
+    return std::any_of(targets_.begin(), targets_.end(),
+                       [&](const Target& t) { return t.node == node; });
   }
   bool leads_to_target(Node* node) const {
     const auto role = roles_.find(node);
@@ -64,8 +65,8 @@ bool earlier(const Node* a, const Node* b) { return a->sequence_nr() < b->sequen
 void accumulate(Tensor& total, Tensor grad) {
   if (!total.defined()) {
     total = std::move(grad);
-  } else if (!GradMode::is_enabled() && total.use_count() == 1 && total.storage().use_count() == 1 &&
-             total.is_contiguous()) {
+  } else if (!GradMode::is_enabled() && total.use_count() == 1 &&
+             total.storage().use_count() == 1 && total.is_contiguous()) {
     total.add_(grad);
   } else {
     total = total + grad;
@@ -84,8 +85,8 @@ Tensor Engine::conform(Tensor grad, const OutputMeta& meta, const Node& node) {
     } else if (is_broadcastable_to(grad.sizes(), sizes)) {
       grad = grad.expand(sizes);
     } else {
-      throw ShapeError(str("Function ", node.name(), " was given an invalid gradient - got ", grad.sizes(),
-                           " but expected shape compatible with ", sizes));
+      throw ShapeError(str("Function ", node.name(), " was given an invalid gradient - got ",
+                           grad.sizes(), " but expected shape compatible with ", sizes));
     }
   }
   return grad.dtype() == meta.dtype ? grad : grad.to(meta.dtype);
@@ -155,9 +156,10 @@ void Engine::find_paths(ArrayRef<Edge> roots) {
     }
     stack.pop_back();
     if (role->second != Role::kVisiting) continue;
-    const bool needed = std::any_of(node->next_edges().begin(), node->next_edges().end(), [&](const Edge& e) {
-      return e.node && (is_target(e.node.get()) || leads_to_target(e.node.get()));
-    });
+    const bool needed =
+        std::any_of(node->next_edges().begin(), node->next_edges().end(), [&](const Edge& e) {
+          return e.node && (is_target(e.node.get()) || leads_to_target(e.node.get()));
+        });
     roles_[node] = needed ? Role::kNeeded : Role::kUnneeded;
   }
 }
@@ -185,9 +187,10 @@ void Engine::visit(Node& node) {
   grads.clear();
   if (!options_.retain_graph) node.release_saved();
   for (size_t i = 0; i < results.size(); ++i) {
-    if (autograd::DetectAnomalyGuard::is_enabled() && results[i].defined() && results[i].is_floating_point()) {
-      TARN_CHECK(!results[i].isnan().any().item<bool>(), "Function '", node.name(), "' returned nan values in its ", i,
-                 "th output.");
+    if (autograd::DetectAnomalyGuard::is_enabled() && results[i].defined() &&
+        results[i].is_floating_point()) {
+      TARN_CHECK(!results[i].isnan().any().item<bool>(), "Function '", node.name(),
+                 "' returned nan values in its ", i, "th output.");
     }
     send(node.next_edge(i), std::move(results[i]));
   }
@@ -208,12 +211,14 @@ Tensor root_gradient(const Tensor& root, TensorList gradients, size_t i) {
   if (i < gradients.size() && gradients[i].defined()) {
     const Tensor& g = gradients[i];
     if (!(g.sizes() == root.sizes())) {
-      throw ShapeError(str("Mismatch in shape: grad_output[", i, "] has a shape of ", g.sizes(), " and output[", i,
-                           "] has a shape of ", root.sizes(), ". The gradient's expected shape is the output's"));
+      throw ShapeError(str("Mismatch in shape: grad_output[", i, "] has a shape of ", g.sizes(),
+                           " and output[", i, "] has a shape of ", root.sizes(),
+                           ". The gradient's expected shape is the output's"));
     }
     return g;
   }
-  TARN_CHECK(root.numel() == 1, "grad can be implicitly created only for scalar outputs, got shape ", root.sizes());
+  TARN_CHECK(root.numel() == 1,
+             "grad can be implicitly created only for scalar outputs, got shape ", root.sizes());
   return ones(root.sizes(), root.options());
 }
 
@@ -239,7 +244,8 @@ void run_backward(TensorList roots, TensorList gradients, const BackwardOptions&
     Engine engine(run);
     engine.find_paths(edges);
     const AutoGradMode mode(options.create_graph);
-    for (size_t i = 0; i < roots.size(); ++i) engine.send(edges[i], root_gradient(roots[i], gradients, i));
+    for (size_t i = 0; i < roots.size(); ++i)
+      engine.send(edges[i], root_gradient(roots[i], gradients, i));
     engine.run();
   }
   for (size_t i = 0; i < accumulated.size(); ++i) {

@@ -7,25 +7,104 @@
 
 namespace tarn {
 
+// --- Operators ----------------------------------------------------------------------------------
+inline Tensor operator+(const Tensor& a, const Operand& b) { return a.add(b); }
+inline Tensor operator-(const Tensor& a, const Operand& b) { return a.sub(b); }
+inline Tensor operator*(const Tensor& a, const Operand& b) { return a.mul(b); }
+inline Tensor operator/(const Tensor& a, const Operand& b) { return a.div(b); }
+inline Tensor operator%(const Tensor& a, const Operand& b) { return a.remainder(b); }
+inline Tensor operator==(const Tensor& a, const Tensor& b) { return a.eq(b); }
+inline Tensor operator==(const Tensor& a, const Scalar& b) { return a.eq(b); }
+inline Tensor operator!=(const Tensor& a, const Tensor& b) { return a.ne(b); }
+inline Tensor operator!=(const Tensor& a, const Scalar& b) { return a.ne(b); }
+inline Tensor operator<(const Tensor& a, const Operand& b) { return a.lt(b); }
+inline Tensor operator<=(const Tensor& a, const Operand& b) { return a.le(b); }
+inline Tensor operator>(const Tensor& a, const Operand& b) { return a.gt(b); }
+inline Tensor operator>=(const Tensor& a, const Operand& b) { return a.ge(b); }
+inline Tensor operator&(const Tensor& a, const Operand& b) { return a.bitwise_and(b); }
+inline Tensor operator|(const Tensor& a, const Operand& b) { return a.bitwise_or(b); }
+inline Tensor operator^(const Tensor& a, const Operand& b) { return a.bitwise_xor(b); }
+// A number on the left.
+inline Tensor operator+(const Scalar& a, const Tensor& b) { return b.add(a); }
+inline Tensor operator*(const Scalar& a, const Tensor& b) { return b.mul(a); }
+inline Tensor operator/(const Scalar& a, const Tensor& b) { return pointwise(op::Div{}, a, b); }
+inline Tensor operator-(const Scalar& a, const Tensor& b) {
+  return pointwise(op::Add{{}, {-1, -1}}, a, b);
+}
+inline Tensor operator==(const Scalar& a, const Tensor& b) { return b.eq(a); }
+inline Tensor operator!=(const Scalar& a, const Tensor& b) { return b.ne(a); }
+inline Tensor operator<(const Scalar& a, const Tensor& b) { return b.gt(a); }
+inline Tensor operator<=(const Scalar& a, const Tensor& b) { return b.ge(a); }
+inline Tensor operator>(const Scalar& a, const Tensor& b) { return b.lt(a); }
+inline Tensor operator>=(const Scalar& a, const Tensor& b) { return b.le(a); }
+
+// --- Reductions with more than one result or parameter --------------------------------------------
+inline std::tuple<Tensor, Tensor> max(const Tensor& x, int64_t dim, bool keepdim = false) {
+  return x.max(dim, keepdim);
+}
+inline std::tuple<Tensor, Tensor> min(const Tensor& x, int64_t dim, bool keepdim = false) {
+  return x.min(dim, keepdim);
+}
+inline Tensor argmax(const Tensor& x, std::optional<int64_t> dim = std::nullopt,
+                     bool keepdim = false) {
+  return x.argmax(dim, keepdim);
+}
+inline Tensor argmin(const Tensor& x, std::optional<int64_t> dim = std::nullopt,
+                     bool keepdim = false) {
+  return x.argmin(dim, keepdim);
+}
+inline Tensor var(const Tensor& x, bool unbiased = true) { return x.var(unbiased); }
+inline Tensor var(const Tensor& x, IntArrayRef dims, bool unbiased = true, bool keepdim = false) {
+  return x.var(dims, unbiased, keepdim);
+}
+inline Tensor std(const Tensor& x, bool unbiased = true) { return x.std(unbiased); }
+inline Tensor std(const Tensor& x, IntArrayRef dims, bool unbiased = true, bool keepdim = false) {
+  return x.std(dims, unbiased, keepdim);
+}
+std::tuple<Tensor, Tensor> var_mean(const Tensor& x, IntArrayRef dims = {}, bool unbiased = true,
+                                    bool keepdim = false);
+std::tuple<Tensor, Tensor> std_mean(const Tensor& x, IntArrayRef dims = {}, bool unbiased = true,
+                                    bool keepdim = false);
+inline Tensor norm(const Tensor& x, const Scalar& p = 2) { return x.norm(p); }
+inline Tensor norm(const Tensor& x, const Scalar& p, IntArrayRef dims, bool keepdim = false) {
+  return x.norm(p, dims, keepdim);
+}
+
 // --- Copies and shapes (core/ops_copy.cpp, core/ops_shape.cpp) ----------------------------------
 inline Tensor clone(const Tensor& x) { return x.clone(); }
 inline Tensor detach(const Tensor& x) { return x.detach(); }
 inline Tensor reshape(const Tensor& x, IntArrayRef sizes) { return x.reshape(sizes); }
-inline Tensor flatten(const Tensor& x, int64_t start_dim = 0, int64_t end_dim = -1) { return x.flatten(start_dim, end_dim); }
-inline Tensor unflatten(const Tensor& x, int64_t dim, IntArrayRef sizes) { return x.unflatten(dim, sizes); }
+inline Tensor flatten(const Tensor& x, int64_t start_dim = 0, int64_t end_dim = -1) {
+  return x.flatten(start_dim, end_dim);
+}
+inline Tensor unflatten(const Tensor& x, int64_t dim, IntArrayRef sizes) {
+  return x.unflatten(dim, sizes);
+}
 inline Tensor squeeze(const Tensor& x) { return x.squeeze(); }
 inline Tensor squeeze(const Tensor& x, int64_t dim) { return x.squeeze(dim); }
 inline Tensor unsqueeze(const Tensor& x, int64_t dim) { return x.unsqueeze(dim); }
 inline Tensor permute(const Tensor& x, IntArrayRef dims) { return x.permute(dims); }
-inline Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) { return x.transpose(dim0, dim1); }
+inline Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) {
+  return x.transpose(dim0, dim1);
+}
 inline Tensor t(const Tensor& x) { return x.t(); }
-inline Tensor movedim(const Tensor& x, int64_t source, int64_t destination) { return x.movedim(source, destination); }
-inline Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) { return x.narrow(dim, start, length); }
+inline Tensor movedim(const Tensor& x, int64_t source, int64_t destination) {
+  return x.movedim(source, destination);
+}
+inline Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
+  return x.narrow(dim, start, length);
+}
 inline Tensor select(const Tensor& x, int64_t dim, int64_t index) { return x.select(dim, index); }
-inline Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1) { return x.diagonal(offset, dim1, dim2); }
+inline Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1) {
+  return x.diagonal(offset, dim1, dim2);
+}
 inline Tensor flip(const Tensor& x, IntArrayRef dims) { return x.flip(dims); }
-inline std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0) { return x.chunk(chunks, dim); }
-inline std::vector<Tensor> split(const Tensor& x, int64_t split_size, int64_t dim = 0) { return x.split(split_size, dim); }
+inline std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0) {
+  return x.chunk(chunks, dim);
+}
+inline std::vector<Tensor> split(const Tensor& x, int64_t split_size, int64_t dim = 0) {
+  return x.split(split_size, dim);
+}
 inline std::vector<Tensor> unbind(const Tensor& x, int64_t dim = 0) { return x.unbind(dim); }
 inline Tensor tril(const Tensor& x, int64_t diagonal = 0) { return x.tril(diagonal); }
 inline Tensor triu(const Tensor& x, int64_t diagonal = 0) { return x.triu(diagonal); }
@@ -42,24 +121,58 @@ Tensor broadcast_to(const Tensor& x, IntArrayRef sizes);
 ScalarType result_type(const Operand& a, const Operand& b);
 
 // --- Indexing and sorting (core/ops_index.cpp, core/ops_sort.cpp) -------------------------------
-inline Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) { return x.index_select(dim, index); }
-inline Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) { return x.gather(dim, index); }
-inline Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) { return x.scatter(dim, index, source); }
-inline Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) { return x.scatter_add(dim, index, source); }
-inline Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) { return x.index_add(dim, index, source); }
+inline Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
+  return x.index_select(dim, index);
+}
+inline Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
+  return x.gather(dim, index);
+}
+inline Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
+  return x.scatter(dim, index, source);
+}
+inline Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
+  return x.scatter_add(dim, index, source);
+}
+inline Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
+  return x.index_add(dim, index, source);
+}
 inline Tensor masked_select(const Tensor& x, const Tensor& mask) { return x.masked_select(mask); }
-inline Tensor masked_fill(const Tensor& x, const Tensor& mask, const Scalar& value) { return x.masked_fill(mask, value); }
+inline Tensor masked_fill(const Tensor& x, const Tensor& mask, const Scalar& value) {
+  return x.masked_fill(mask, value);
+}
 inline Tensor nonzero(const Tensor& x) { return x.nonzero(); }
-inline std::tuple<Tensor, Tensor> sort(const Tensor& x, int64_t dim = -1, bool descending = false) { return x.sort(dim, descending); }
-inline Tensor argsort(const Tensor& x, int64_t dim = -1, bool descending = false) { return x.argsort(dim, descending); }
-inline std::tuple<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim = -1, bool largest = true, bool sorted = true) { return x.topk(k, dim, largest, sorted); }
-inline Tensor cumsum(const Tensor& x, int64_t dim, std::optional<ScalarType> dtype = std::nullopt) { return x.cumsum(dim, dtype); }
-inline Tensor cumprod(const Tensor& x, int64_t dim, std::optional<ScalarType> dtype = std::nullopt) { return x.cumprod(dim, dtype); }
-inline Tensor logsumexp(const Tensor& x, IntArrayRef dims, bool keepdim = false) { return x.logsumexp(dims, keepdim); }
-inline Tensor multinomial(const Tensor& x, int64_t num_samples, bool replacement = false) { return x.multinomial(num_samples, replacement); }
+inline std::tuple<Tensor, Tensor> sort(const Tensor& x, int64_t dim = -1, bool descending = false) {
+  return x.sort(dim, descending);
+}
+inline Tensor argsort(const Tensor& x, int64_t dim = -1, bool descending = false) {
+  return x.argsort(dim, descending);
+}
+inline std::tuple<Tensor, Tensor> topk(const Tensor& x, int64_t k, int64_t dim = -1,
+                                       bool largest = true, bool sorted = true) {
+  return x.topk(k, dim, largest, sorted);
+}
+inline Tensor cumsum(const Tensor& x, int64_t dim, std::optional<ScalarType> dtype = std::nullopt) {
+  return x.cumsum(dim, dtype);
+}
+inline Tensor cumprod(const Tensor& x, int64_t dim,
+                      std::optional<ScalarType> dtype = std::nullopt) {
+  return x.cumprod(dim, dtype);
+}
+inline Tensor logsumexp(const Tensor& x, IntArrayRef dims, bool keepdim = false) {
+  return x.logsumexp(dims, keepdim);
+}
+inline Tensor multinomial(const Tensor& x, int64_t num_samples, bool replacement = false) {
+  return x.multinomial(num_samples, replacement);
+}
 inline bool equal(const Tensor& a, const Tensor& b) { return a.equal(b); }
-inline bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) { return a.allclose(b, rtol, atol, equal_nan); }
-inline Tensor isclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) { return a.isclose(b, rtol, atol, equal_nan); }
+inline bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8,
+                     bool equal_nan = false) {
+  return a.allclose(b, rtol, atol, equal_nan);
+}
+inline Tensor isclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8,
+                      bool equal_nan = false) {
+  return a.isclose(b, rtol, atol, equal_nan);
+}
 
 // --- Matrices (core/ops_matmul.cpp) -------------------------------------------------------------
 // Like numpy: 1-d operands are vectors, leading dimensions are a broadcast batch.
@@ -69,19 +182,30 @@ inline Tensor bmm(const Tensor& a, const Tensor& b) { return a.bmm(b); }
 inline Tensor mv(const Tensor& a, const Tensor& b) { return a.mv(b); }
 inline Tensor dot(const Tensor& a, const Tensor& b) { return a.dot(b); }
 // beta * x + alpha * a @ b
-inline Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, const Scalar& beta = 1, const Scalar& alpha = 1) { return x.addmm(a, b, beta, alpha); }
+inline Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, const Scalar& beta = 1,
+                    const Scalar& alpha = 1) {
+  return x.addmm(a, b, beta, alpha);
+}
 Tensor outer(const Tensor& a, const Tensor& b);
 // x (..., in) @ weight^T + bias, with weight (out, in) and bias (out) or undefined; one fused kernel.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
 // --- Softmax and losses (core/ops_softmax.cpp) --------------------------------------------------
-inline Tensor softmax(const Tensor& x, int64_t dim, std::optional<ScalarType> dtype = std::nullopt) { return x.softmax(dim, dtype); }
-inline Tensor log_softmax(const Tensor& x, int64_t dim, std::optional<ScalarType> dtype = std::nullopt) { return x.log_softmax(dim, dtype); }
+inline Tensor softmax(const Tensor& x, int64_t dim,
+                      std::optional<ScalarType> dtype = std::nullopt) {
+  return x.softmax(dim, dtype);
+}
+inline Tensor log_softmax(const Tensor& x, int64_t dim,
+                          std::optional<ScalarType> dtype = std::nullopt) {
+  return x.log_softmax(dim, dtype);
+}
 // -log_probs[target], weighted per class. log_probs (n, classes) or (classes) or (n, classes, d1..);
 // target int64 without the class dimension. kMean divides by the sum of the weights used.
 Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const Tensor& weight = {},
                 Reduction reduction = Reduction::Mean, int64_t ignore_index = -100);
-inline Tensor squared_error(const Tensor& a, const Tensor& b) { return pointwise(op::SquaredError{}, a, b); }
+inline Tensor squared_error(const Tensor& a, const Tensor& b) {
+  return pointwise(op::SquaredError{}, a, b);
+}
 // One-hot rows: (...) int64 -> (..., num_classes); -1 takes the largest index + 1.
 Tensor one_hot(const Tensor& index, int64_t num_classes = -1);
 

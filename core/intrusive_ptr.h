@@ -60,8 +60,8 @@ class IntrusivePtr {
   }
   IntrusivePtr(IntrusivePtr&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   template <class U>
-    requires std::is_convertible_v<U*, T*>
-  IntrusivePtr(IntrusivePtr<U> other) noexcept : object_(other.leak()) {}  // NOLINT
+  requires std::is_convertible_v<U*, T*> IntrusivePtr(IntrusivePtr<U> other)
+  noexcept : object_(other.leak()) {}  // NOLINT
   IntrusivePtr& operator=(IntrusivePtr other) noexcept {
     std::swap(object_, other.object_);
     return *this;
@@ -76,7 +76,9 @@ class IntrusivePtr {
   explicit operator bool() const { return object_ != nullptr; }
   // Gives the reference up to the caller.
   T* leak() noexcept { return std::exchange(object_, nullptr); }
-  friend bool operator==(const IntrusivePtr& a, const IntrusivePtr& b) { return a.object_ == b.object_; }
+  friend bool operator==(const IntrusivePtr& a, const IntrusivePtr& b) {
+    return a.object_ == b.object_;
+  }
 
  private:
   T* object_ = nullptr;

@@ -53,9 +53,12 @@ void Node::add_input(const Tensor& t) { edges_.push_back(t.defined() ? gradient_
 
 Tensor Node::saved(size_t i) {
   TARN_CHECK(!released_,
-             "Trying to backward through the graph a second time (or directly access saved tensors after they "
-             "have already been freed). Saved intermediate values of the graph are freed when you call .backward() "
-             "or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second "
+             "Trying to backward through the graph a second time (or directly access saved tensors "
+             "after they "
+             "have already been freed). Saved intermediate values of the graph are freed when you "
+             "call .backward() "
+             "or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+             "graph a second "
              "time or if you need to access saved tensors after calling backward. [",
              name(), "]");
   return saved_[i].unpack(*this);
@@ -97,12 +100,14 @@ Tensor SavedTensor::unpack(Node& owner) const {
   if (!tensor_.defined()) return tensor_;
   const uint32_t version = version_of(tensor_.impl());
   TARN_CHECK(version == version_,
-             "one of the variables needed for gradient computation has been modified by an inplace operation: ",
-             describe(tensor_), ", which is ", is_output_ ? "an output" : "an input", " of ", owner.name(),
-             ", is at version ", version, "; expected version ", version_,
+             "one of the variables needed for gradient computation has been modified by an inplace "
+             "operation: ",
+             describe(tensor_), ", which is ", is_output_ ? "an output" : "an input", " of ",
+             owner.name(), ", is at version ", version, "; expected version ", version_,
              " instead. HINT: compute on a clone(), or use the out-of-place form of the operation");
   if (!is_output_ || !GradMode::is_enabled()) return tensor_;
-  Tensor attached = alias(tensor_, tensor_.sizes(), tensor_.strides(), tensor_.storage_offset(), false);
+  Tensor attached =
+      alias(tensor_, tensor_.sizes(), tensor_.strides(), tensor_.storage_offset(), false);
   attached.impl().grad_fn = IntrusivePtr<Node>::share(&owner);
   attached.impl().output_nr = output_nr_;
   return attached;
@@ -133,8 +138,8 @@ void AccumulateGrad::apply(TensorList grads, Tensor*) {
   Tensor& total = grad_state(*leaf_).grad;
   if (!total.defined()) {
     // Nobody else holds a gradient that was just computed: keep it instead of a copy.
-    const bool ours = !GradMode::is_enabled() && g.use_count() == 1 && g.storage().use_count() == 1 &&
-                      g.is_contiguous() && !g.requires_grad();
+    const bool ours = !GradMode::is_enabled() && g.use_count() == 1 &&
+                      g.storage().use_count() == 1 && g.is_contiguous() && !g.requires_grad();
     total = ours ? g : g.clone();
   } else if (GradMode::is_enabled()) {
     total = total + g;
@@ -177,7 +182,8 @@ void set_history(const Tensor& out, IntrusivePtr<Node> node) {
 
 // --- Views and in-place writes ------------------------------------------------------------------
 
-Tensor alias(const Tensor& t, IntArrayRef sizes, IntArrayRef strides, int64_t offset, bool is_view) {
+Tensor alias(const Tensor& t, IntArrayRef sizes, IntArrayRef strides, int64_t offset,
+             bool is_view) {
   TensorImpl& from = t.impl();
   auto* impl = new TensorImpl(from.storage, from.dtype, sizes, strides, offset);
   impl->own_version = from.own_version;
@@ -193,15 +199,19 @@ Tensor alias(const Tensor& t, IntArrayRef sizes, IntArrayRef strides, int64_t of
 namespace {
 
 struct Geometry {
-  explicit Geometry(const TensorImpl& t) : sizes(t.sizes()), strides(t.strides()), offset(t.offset) {}
-  Tensor of(const Tensor& t, int64_t shift) const { return t.as_strided(sizes, strides, offset + shift); }
+  explicit Geometry(const TensorImpl& t)
+      : sizes(t.sizes()), strides(t.strides()), offset(t.offset) {}
+  Tensor of(const Tensor& t, int64_t shift) const {
+    return t.as_strided(sizes, strides, offset + shift);
+  }
   DimVector sizes, strides;
   int64_t offset;
 };
 
 // The gradient of base for the gradient g of a view of it: g's elements put where they came from.
 Tensor scatter_view(const Tensor& g, const Geometry& view, const Geometry& base) {
-  return as_strided_backward(g, view.sizes, view.strides, view.offset, base.sizes, base.strides, base.offset);
+  return as_strided_backward(g, view.sizes, view.strides, view.offset, base.sizes, base.strides,
+                             base.offset);
 }
 
 // An in-place write `fn` to a view, seen from the view's base: outside the view the base's gradient
@@ -226,8 +236,10 @@ class CopySlices final : public Node {
     std::vector<Tensor> inner(fn_->next_edges().size());
     const Tensor part_grad = part.clone();
     fn_->apply(part_grad, inner.data());
-    if (inner[0].defined()) part.copy_(inner[0].sum_to_size(part.sizes()));
-    else part.zero_();
+    if (inner[0].defined())
+      part.copy_(inner[0].sum_to_size(part.sizes()));
+    else
+      part.zero_();
     results[0] = whole;
     for (size_t i = 1; i < inner.size(); ++i) results[i] = inner[i];
   }
@@ -236,8 +248,10 @@ class CopySlices final : public Node {
   // A copy of g laid out as the base is, so that the view's geometry fits it.
   Tensor like_base(const Tensor& g) const {
     int64_t extent = 1;
-    for (size_t d = 0; d < base_.sizes.size(); ++d) extent += (base_.sizes[d] - 1) * base_.strides[d];
-    const Tensor copy = zeros({g.numel() > 0 ? extent : 0}, g.options()).as_strided(base_.sizes, base_.strides, 0);
+    for (size_t d = 0; d < base_.sizes.size(); ++d)
+      extent += (base_.sizes[d] - 1) * base_.strides[d];
+    const Tensor copy =
+        zeros({g.numel() > 0 ? extent : 0}, g.options()).as_strided(base_.sizes, base_.strides, 0);
     copy.copy_(g);
     return copy;
   }
@@ -252,12 +266,12 @@ bool has_history(const TensorImpl& t) { return t.requires_grad || t.grad_fn; }
 IntrusivePtr<Node> TensorBase::grad_fn() const {
   TensorImpl& t = impl();
   // A view whose base was written to since: its history is now the base's.
-  if (t.base && t.grad_fn_version != version_of(t) && !t.made_without_grad && has_history(*t.base)) {
+  if (t.base && t.grad_fn_version != version_of(t) && !t.made_without_grad &&
+      has_history(*t.base)) {
     const Tensor base(t.base);
     auto node = make_node("AsStridedBackward0", {&base}, {},
-                          [view = Geometry(t), from = Geometry(*t.base)](const Tensor& g, Backward&) {
-                            return scatter_view(g, view, from);
-                          });
+                          [view = Geometry(t), from = Geometry(*t.base)](
+                              const Tensor& g, Backward&) { return scatter_view(g, view, from); });
     t.output_nr = node->add_output(t);
     t.grad_fn = std::move(node);
     t.grad_fn_version = version_of(t);
@@ -275,19 +289,23 @@ void check_inplace(const char* op, const Tensor& t, bool others_require_grad) {
   const TensorImpl& impl = t.impl();
   if (has_internal_overlap(impl.view())) {
     throw Error(str("[", op,
-                    "] unsupported operation: more than one element of the written-to tensor refers to a single "
+                    "] unsupported operation: more than one element of the written-to tensor "
+                    "refers to a single "
                     "memory location. HINT: clone() the tensor before performing the operation"));
   }
   if (!GradMode::is_enabled() || !(others_require_grad || t.requires_grad())) return;
   TARN_CHECK(!(impl.requires_grad && !impl.grad_fn), "[", op,
-             "] a leaf Variable that requires grad is being used in an in-place operation. HINT: write under "
+             "] a leaf Variable that requires grad is being used in an in-place operation. HINT: "
+             "write under "
              "NoGradGuard");
   if (!impl.base) return;
   TARN_CHECK(!(impl.base->requires_grad && !impl.base->grad_fn), "[", op,
-             "] a view of a leaf Variable that requires grad is being used in an in-place operation. HINT: write "
+             "] a view of a leaf Variable that requires grad is being used in an in-place "
+             "operation. HINT: write "
              "under NoGradGuard");
   TARN_CHECK(!impl.made_without_grad, "[", op,
-             "] A view was created in no_grad mode and is being modified inplace with grad mode enabled. HINT: make "
+             "] A view was created in no_grad mode and is being modified inplace with grad mode "
+             "enabled. HINT: make "
              "the view and write to it in the same mode");
 }
 

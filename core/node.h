@@ -137,8 +137,9 @@ Tensor alias(const Tensor& t, IntArrayRef sizes, IntArrayRef strides, int64_t of
 
 // The gradient of a tensor for the gradient g of a strided view of it: g's elements added up where they
 // came from. Geometries as Tensor::as_strided takes them.
-Tensor as_strided_backward(const Tensor& g, IntArrayRef view_sizes, IntArrayRef view_strides, int64_t view_offset,
-                           IntArrayRef sizes, IntArrayRef strides, int64_t offset);
+Tensor as_strided_backward(const Tensor& g, IntArrayRef view_sizes, IntArrayRef view_strides,
+                           int64_t view_offset, IntArrayRef sizes, IntArrayRef strides,
+                           int64_t offset);
 
 template <class F>
 class RecordedNode final : public Node {

@@ -114,8 +114,10 @@ class Tensor : public TensorBase {
   const Tensor& index_put_(ArrayRef<indexing::TensorIndex> indices, const Scalar& value,
                            bool accumulate = false) const;
   Tensor index_select(int64_t dim, const Tensor& index) const;
-  const Tensor& index_add_(int64_t dim, const Tensor& index, const Tensor& source, const Scalar& alpha = 1) const;
-  Tensor index_add(int64_t dim, const Tensor& index, const Tensor& source, const Scalar& alpha = 1) const;
+  const Tensor& index_add_(int64_t dim, const Tensor& index, const Tensor& source,
+                           const Scalar& alpha = 1) const;
+  Tensor index_add(int64_t dim, const Tensor& index, const Tensor& source,
+                   const Scalar& alpha = 1) const;
   const Tensor& index_copy_(int64_t dim, const Tensor& index, const Tensor& source) const;
   const Tensor& index_fill_(int64_t dim, const Tensor& index, const Scalar& value) const;
   Tensor gather(int64_t dim, const Tensor& index) const;
@@ -170,7 +172,8 @@ class Tensor : public TensorBase {
   Tensor isinf() const { return pointwise(op::IsInf{}, *this); }
   Tensor isfinite() const { return pointwise(op::IsFinite{}, *this); }
   // Either bound may be left out.
-  Tensor clamp(std::optional<Scalar> min = std::nullopt, std::optional<Scalar> max = std::nullopt) const;
+  Tensor clamp(std::optional<Scalar> min = std::nullopt,
+               std::optional<Scalar> max = std::nullopt) const;
   Tensor clamp_min(const Scalar& min) const { return clamp(min); }
   Tensor clamp_max(const Scalar& max) const { return clamp(std::nullopt, max); }
 
@@ -193,13 +196,23 @@ class Tensor : public TensorBase {
   Tensor le(const Operand& other) const { return pointwise(op::Le{}, *this, other); }
   Tensor gt(const Operand& other) const { return pointwise(op::Gt{}, *this, other); }
   Tensor ge(const Operand& other) const { return pointwise(op::Ge{}, *this, other); }
-  Tensor logical_and(const Tensor& other) const { return pointwise(op::LogicalAnd{}, *this, other); }
+  Tensor logical_and(const Tensor& other) const {
+    return pointwise(op::LogicalAnd{}, *this, other);
+  }
   Tensor logical_or(const Tensor& other) const { return pointwise(op::LogicalOr{}, *this, other); }
-  Tensor logical_xor(const Tensor& other) const { return pointwise(op::LogicalXor{}, *this, other); }
-  Tensor bitwise_and(const Operand& other) const { return pointwise(op::BitwiseAnd{}, *this, other); }
+  Tensor logical_xor(const Tensor& other) const {
+    return pointwise(op::LogicalXor{}, *this, other);
+  }
+  Tensor bitwise_and(const Operand& other) const {
+    return pointwise(op::BitwiseAnd{}, *this, other);
+  }
   Tensor bitwise_or(const Operand& other) const { return pointwise(op::BitwiseOr{}, *this, other); }
-  Tensor bitwise_xor(const Operand& other) const { return pointwise(op::BitwiseXor{}, *this, other); }
-  Tensor lerp(const Tensor& end, const Operand& weight) const { return pointwise(op::Lerp{}, *this, end, weight); }
+  Tensor bitwise_xor(const Operand& other) const {
+    return pointwise(op::BitwiseXor{}, *this, other);
+  }
+  Tensor lerp(const Tensor& end, const Operand& weight) const {
+    return pointwise(op::Lerp{}, *this, end, weight);
+  }
   Tensor addcmul(const Tensor& a, const Tensor& b, const Scalar& value = 1) const;
   Tensor addcdiv(const Tensor& a, const Tensor& b, const Scalar& value = 1) const;
 
@@ -224,10 +237,13 @@ class Tensor : public TensorBase {
   const Tensor& tanh_() const { return pointwise_(op::Tanh{}, *this); }
   const Tensor& sigmoid_() const { return pointwise_(op::Sigmoid{}, *this); }
   const Tensor& relu_() const { return pointwise_(op::Relu{}, *this); }
-  const Tensor& clamp_(std::optional<Scalar> min = std::nullopt, std::optional<Scalar> max = std::nullopt) const;
+  const Tensor& clamp_(std::optional<Scalar> min = std::nullopt,
+                       std::optional<Scalar> max = std::nullopt) const;
   const Tensor& clamp_min_(const Scalar& min) const { return clamp_(min); }
   const Tensor& clamp_max_(const Scalar& max) const { return clamp_(std::nullopt, max); }
-  const Tensor& lerp_(const Tensor& end, const Operand& weight) const { return pointwise_(op::Lerp{}, *this, end, weight); }
+  const Tensor& lerp_(const Tensor& end, const Operand& weight) const {
+    return pointwise_(op::Lerp{}, *this, end, weight);
+  }
   const Tensor& addcmul_(const Tensor& a, const Tensor& b, const Scalar& value = 1) const;
   const Tensor& addcdiv_(const Tensor& a, const Tensor& b, const Scalar& value = 1) const;
   const Tensor& operator+=(const Operand& other) const { return add_(other); }
@@ -238,22 +254,33 @@ class Tensor : public TensorBase {
   Tensor operator~() const { return bitwise_not(); }
 
   // --- Reductions (kernels/reduce_ops.h). No dims: over all elements ---------------------------
-  Tensor sum(std::optional<ScalarType> dtype = std::nullopt) const { return sum(IntArrayRef(), false, dtype); }
-  Tensor sum(IntArrayRef dims, bool keepdim = false, std::optional<ScalarType> dtype = std::nullopt) const {
+  Tensor sum(std::optional<ScalarType> dtype = std::nullopt) const {
+    return sum(IntArrayRef(), false, dtype);
+  }
+  Tensor sum(IntArrayRef dims, bool keepdim = false,
+             std::optional<ScalarType> dtype = std::nullopt) const {
     return reduce(op::Sum{}, *this, dims, keepdim, dtype.value_or(ScalarType::Undefined));
   }
-  Tensor mean(std::optional<ScalarType> dtype = std::nullopt) const { return mean(IntArrayRef(), false, dtype); }
-  Tensor mean(IntArrayRef dims, bool keepdim = false, std::optional<ScalarType> dtype = std::nullopt) const {
+  Tensor mean(std::optional<ScalarType> dtype = std::nullopt) const {
+    return mean(IntArrayRef(), false, dtype);
+  }
+  Tensor mean(IntArrayRef dims, bool keepdim = false,
+              std::optional<ScalarType> dtype = std::nullopt) const {
     return reduce(op::Mean{}, *this, dims, keepdim, dtype.value_or(ScalarType::Undefined));
   }
   Tensor prod(std::optional<ScalarType> dtype = std::nullopt) const {
     return reduce(op::Prod{}, *this, {}, false, dtype.value_or(ScalarType::Undefined));
   }
-  Tensor prod(int64_t dim, bool keepdim = false, std::optional<ScalarType> dtype = std::nullopt) const {
+  Tensor prod(int64_t dim, bool keepdim = false,
+              std::optional<ScalarType> dtype = std::nullopt) const {
     return reduce(op::Prod{}, *this, dim, keepdim, dtype.value_or(ScalarType::Undefined));
   }
-  Tensor amax(IntArrayRef dims = {}, bool keepdim = false) const { return reduce(op::Max{}, *this, dims, keepdim); }
-  Tensor amin(IntArrayRef dims = {}, bool keepdim = false) const { return reduce(op::Min{}, *this, dims, keepdim); }
+  Tensor amax(IntArrayRef dims = {}, bool keepdim = false) const {
+    return reduce(op::Max{}, *this, dims, keepdim);
+  }
+  Tensor amin(IntArrayRef dims = {}, bool keepdim = false) const {
+    return reduce(op::Min{}, *this, dims, keepdim);
+  }
   Tensor max() const { return amax(); }
   Tensor min() const { return amin(); }
   Tensor max(const Tensor& other) const { return maximum(other); }
@@ -264,9 +291,13 @@ class Tensor : public TensorBase {
   Tensor argmax(std::optional<int64_t> dim = std::nullopt, bool keepdim = false) const;
   Tensor argmin(std::optional<int64_t> dim = std::nullopt, bool keepdim = false) const;
   Tensor any() const { return reduce(op::Any{}, *this); }
-  Tensor any(int64_t dim, bool keepdim = false) const { return reduce(op::Any{}, *this, dim, keepdim); }
+  Tensor any(int64_t dim, bool keepdim = false) const {
+    return reduce(op::Any{}, *this, dim, keepdim);
+  }
   Tensor all() const { return reduce(op::All{}, *this); }
-  Tensor all(int64_t dim, bool keepdim = false) const { return reduce(op::All{}, *this, dim, keepdim); }
+  Tensor all(int64_t dim, bool keepdim = false) const {
+    return reduce(op::All{}, *this, dim, keepdim);
+  }
   // unbiased: divides by n - 1.
   Tensor var(bool unbiased = true) const { return var(IntArrayRef(), unbiased); }
   Tensor var(IntArrayRef dims, bool unbiased = true, bool keepdim = false) const;
@@ -278,8 +309,10 @@ class Tensor : public TensorBase {
   Tensor cumsum(int64_t dim, std::optional<ScalarType> dtype = std::nullopt) const;
   Tensor cumprod(int64_t dim, std::optional<ScalarType> dtype = std::nullopt) const;
   bool equal(const Tensor& other) const;  // same shape and values
-  Tensor isclose(const Tensor& other, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) const;
-  bool allclose(const Tensor& other, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) const;
+  Tensor isclose(const Tensor& other, double rtol = 1e-5, double atol = 1e-8,
+                 bool equal_nan = false) const;
+  bool allclose(const Tensor& other, double rtol = 1e-5, double atol = 1e-8,
+                bool equal_nan = false) const;
   bool is_nonzero() const;
 
   // --- Sorting (core/ops_index.cpp) -----------------------------------------------------------
@@ -287,8 +320,11 @@ class Tensor : public TensorBase {
   std::tuple<Tensor, Tensor> sort(bool stable, int64_t dim, bool descending) const {
     return (static_cast<void>(stable), sort(dim, descending));  // always stable
   }
-  Tensor argsort(int64_t dim = -1, bool descending = false) const { return std::get<1>(sort(dim, descending)); }
-  std::tuple<Tensor, Tensor> topk(int64_t k, int64_t dim = -1, bool largest = true, bool sorted = true) const;
+  Tensor argsort(int64_t dim = -1, bool descending = false) const {
+    return std::get<1>(sort(dim, descending));
+  }
+  std::tuple<Tensor, Tensor> topk(int64_t k, int64_t dim = -1, bool largest = true,
+                                  bool sorted = true) const;
   Tensor multinomial(int64_t num_samples, bool replacement = false) const;
 
   // --- Matrices (core/ops_matmul.cpp) and softmax (core/ops_softmax.cpp) -----------------------
@@ -297,7 +333,8 @@ class Tensor : public TensorBase {
   Tensor bmm(const Tensor& other) const;
   Tensor mv(const Tensor& vector) const;
   Tensor dot(const Tensor& other) const;
-  Tensor addmm(const Tensor& a, const Tensor& b, const Scalar& beta = 1, const Scalar& alpha = 1) const;
+  Tensor addmm(const Tensor& a, const Tensor& b, const Scalar& beta = 1,
+               const Scalar& alpha = 1) const;
   Tensor softmax(int64_t dim, std::optional<ScalarType> dtype = std::nullopt) const;
   Tensor log_softmax(int64_t dim, std::optional<ScalarType> dtype = std::nullopt) const;
 
@@ -308,11 +345,13 @@ class Tensor : public TensorBase {
   const Tensor& bernoulli_(const Tensor& p, Generator* generator = nullptr) const;
   Tensor bernoulli(Generator* generator = nullptr) const;  // elements are the probabilities
   const Tensor& random_(int64_t from, int64_t to, Generator* generator = nullptr) const;
-  const Tensor& random_(int64_t to, Generator* generator = nullptr) const { return random_(0, to, generator); }
+  const Tensor& random_(int64_t to, Generator* generator = nullptr) const {
+    return random_(0, to, generator);
+  }
   const Tensor& exponential_(double lambd = 1, Generator* generator = nullptr) const;
 };
 
-// --- The same as functions: tarn::exp(x), tarn::max(a, b), a + b, 2 * a --------------------------
+// --- The same as functions: tarn::exp(x), tarn::max(a, b) --------------------------
 inline Tensor neg(const Tensor& x) { return x.neg(); }
 inline Tensor abs(const Tensor& x) { return x.abs(); }
 inline Tensor sign(const Tensor& x) { return x.sign(); }
@@ -362,13 +401,22 @@ inline Tensor elu(const Tensor& x, double alpha = 1, double scale = 1, double in
 inline Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20) {
   return pointwise(op::Softplus{{}, beta, threshold}, x);
 }
-inline Tensor clamp(const Tensor& x, std::optional<Scalar> min = std::nullopt, std::optional<Scalar> max = std::nullopt) { return x.clamp(min, max); }
+inline Tensor clamp(const Tensor& x, std::optional<Scalar> min = std::nullopt,
+                    std::optional<Scalar> max = std::nullopt) {
+  return x.clamp(min, max);
+}
 inline Tensor clamp_min(const Tensor& x, const Scalar& min) { return x.clamp_min(min); }
 inline Tensor clamp_max(const Tensor& x, const Scalar& max) { return x.clamp_max(max); }
 
-inline Tensor add(const Tensor& a, const Operand& b, const Scalar& alpha = 1) { return a.add(b, alpha); }
-inline Tensor sub(const Tensor& a, const Operand& b, const Scalar& alpha = 1) { return a.sub(b, alpha); }
-inline Tensor div(const Tensor& a, const Operand& b, std::string_view rounding_mode) { return a.div(b, rounding_mode); }
+inline Tensor add(const Tensor& a, const Operand& b, const Scalar& alpha = 1) {
+  return a.add(b, alpha);
+}
+inline Tensor sub(const Tensor& a, const Operand& b, const Scalar& alpha = 1) {
+  return a.sub(b, alpha);
+}
+inline Tensor div(const Tensor& a, const Operand& b, std::string_view rounding_mode) {
+  return a.div(b, rounding_mode);
+}
 inline Tensor mul(const Tensor& a, const Operand& b) { return a.mul(b); }
 inline Tensor div(const Tensor& a, const Operand& b) { return a.div(b); }
 inline Tensor floor_divide(const Tensor& a, const Operand& b) { return a.floor_divide(b); }
@@ -392,69 +440,61 @@ inline Tensor logical_or(const Tensor& a, const Tensor& b) { return a.logical_or
 inline Tensor logical_xor(const Tensor& a, const Tensor& b) { return a.logical_xor(b); }
 inline Tensor max(const Tensor& a, const Tensor& b) { return a.max(b); }
 inline Tensor min(const Tensor& a, const Tensor& b) { return a.min(b); }
-inline Tensor pow(const Scalar& base, const Tensor& exponent) { return pointwise(op::Pow{}, base, exponent); }
+inline Tensor pow(const Scalar& base, const Tensor& exponent) {
+  return pointwise(op::Pow{}, base, exponent);
+}
 // condition ? a : b, elementwise.
-inline Tensor where(const Tensor& condition, const Operand& a, const Operand& b) { return pointwise(op::Where{}, condition, a, b); }
-inline Tensor lerp(const Tensor& start, const Tensor& end, const Operand& weight) { return start.lerp(end, weight); }
-inline Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, const Scalar& value = 1) { return x.addcmul(a, b, value); }
-inline Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, const Scalar& value = 1) { return x.addcdiv(a, b, value); }
+inline Tensor where(const Tensor& condition, const Operand& a, const Operand& b) {
+  return pointwise(op::Where{}, condition, a, b);
+}
+inline Tensor lerp(const Tensor& start, const Tensor& end, const Operand& weight) {
+  return start.lerp(end, weight);
+}
+inline Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, const Scalar& value = 1) {
+  return x.addcmul(a, b, value);
+}
+inline Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, const Scalar& value = 1) {
+  return x.addcdiv(a, b, value);
+}
 // A tensor of zeros like x: the constant 0 of a formula.
 Tensor zero_of(const Tensor& x);
 
-inline Tensor operator+(const Tensor& a, const Operand& b) { return a.add(b); }
-inline Tensor operator-(const Tensor& a, const Operand& b) { return a.sub(b); }
-inline Tensor operator*(const Tensor& a, const Operand& b) { return a.mul(b); }
-inline Tensor operator/(const Tensor& a, const Operand& b) { return a.div(b); }
-inline Tensor operator%(const Tensor& a, const Operand& b) { return a.remainder(b); }
-inline Tensor operator==(const Tensor& a, const Tensor& b) { return a.eq(b); }
-inline Tensor operator==(const Tensor& a, const Scalar& b) { return a.eq(b); }
-inline Tensor operator!=(const Tensor& a, const Tensor& b) { return a.ne(b); }
-inline Tensor operator!=(const Tensor& a, const Scalar& b) { return a.ne(b); }
-inline Tensor operator<(const Tensor& a, const Operand& b) { return a.lt(b); }
-inline Tensor operator<=(const Tensor& a, const Operand& b) { return a.le(b); }
-inline Tensor operator>(const Tensor& a, const Operand& b) { return a.gt(b); }
-inline Tensor operator>=(const Tensor& a, const Operand& b) { return a.ge(b); }
-inline Tensor operator&(const Tensor& a, const Operand& b) { return a.bitwise_and(b); }
-inline Tensor operator|(const Tensor& a, const Operand& b) { return a.bitwise_or(b); }
-inline Tensor operator^(const Tensor& a, const Operand& b) { return a.bitwise_xor(b); }
-// A number on the left.
-inline Tensor operator+(const Scalar& a, const Tensor& b) { return b.add(a); }
-inline Tensor operator*(const Scalar& a, const Tensor& b) { return b.mul(a); }
-inline Tensor operator/(const Scalar& a, const Tensor& b) { return pointwise(op::Div{}, a, b); }
-inline Tensor operator-(const Scalar& a, const Tensor& b) { return pointwise(op::Add{{}, {-1, -1}}, a, b); }
-inline Tensor operator==(const Scalar& a, const Tensor& b) { return b.eq(a); }
-inline Tensor operator!=(const Scalar& a, const Tensor& b) { return b.ne(a); }
-inline Tensor operator<(const Scalar& a, const Tensor& b) { return b.gt(a); }
-inline Tensor operator<=(const Scalar& a, const Tensor& b) { return b.ge(a); }
-inline Tensor operator>(const Scalar& a, const Tensor& b) { return b.lt(a); }
-inline Tensor operator>=(const Scalar& a, const Tensor& b) { return b.le(a); }
-
-inline Tensor sum(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) { return x.sum(dtype); }
-inline Tensor sum(const Tensor& x, IntArrayRef dims, bool keepdim = false, std::optional<ScalarType> dtype = std::nullopt) { return x.sum(dims, keepdim, dtype); }
-inline Tensor mean(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) { return x.mean(dtype); }
-inline Tensor mean(const Tensor& x, IntArrayRef dims, bool keepdim = false, std::optional<ScalarType> dtype = std::nullopt) { return x.mean(dims, keepdim, dtype); }
-inline Tensor prod(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) { return x.prod(dtype); }
-inline Tensor prod(const Tensor& x, int64_t dim, bool keepdim = false) { return x.prod(dim, keepdim); }
-inline Tensor amax(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) { return x.amax(dims, keepdim); }
-inline Tensor amin(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) { return x.amin(dims, keepdim); }
+inline Tensor sum(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) {
+  return x.sum(dtype);
+}
+inline Tensor sum(const Tensor& x, IntArrayRef dims, bool keepdim = false,
+                  std::optional<ScalarType> dtype = std::nullopt) {
+  return x.sum(dims, keepdim, dtype);
+}
+inline Tensor mean(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) {
+  return x.mean(dtype);
+}
+inline Tensor mean(const Tensor& x, IntArrayRef dims, bool keepdim = false,
+                   std::optional<ScalarType> dtype = std::nullopt) {
+  return x.mean(dims, keepdim, dtype);
+}
+inline Tensor prod(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) {
+  return x.prod(dtype);
+}
+inline Tensor prod(const Tensor& x, int64_t dim, bool keepdim = false) {
+  return x.prod(dim, keepdim);
+}
+inline Tensor amax(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) {
+  return x.amax(dims, keepdim);
+}
+inline Tensor amin(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) {
+  return x.amin(dims, keepdim);
+}
 inline Tensor max(const Tensor& x) { return x.max(); }
 inline Tensor min(const Tensor& x) { return x.min(); }
-inline std::tuple<Tensor, Tensor> max(const Tensor& x, int64_t dim, bool keepdim = false) { return x.max(dim, keepdim); }
-inline std::tuple<Tensor, Tensor> min(const Tensor& x, int64_t dim, bool keepdim = false) { return x.min(dim, keepdim); }
-inline Tensor argmax(const Tensor& x, std::optional<int64_t> dim = std::nullopt, bool keepdim = false) { return x.argmax(dim, keepdim); }
-inline Tensor argmin(const Tensor& x, std::optional<int64_t> dim = std::nullopt, bool keepdim = false) { return x.argmin(dim, keepdim); }
 inline Tensor any(const Tensor& x) { return x.any(); }
-inline Tensor any(const Tensor& x, int64_t dim, bool keepdim = false) { return x.any(dim, keepdim); }
+inline Tensor any(const Tensor& x, int64_t dim, bool keepdim = false) {
+  return x.any(dim, keepdim);
+}
 inline Tensor all(const Tensor& x) { return x.all(); }
-inline Tensor all(const Tensor& x, int64_t dim, bool keepdim = false) { return x.all(dim, keepdim); }
-inline Tensor var(const Tensor& x, bool unbiased = true) { return x.var(unbiased); }
-inline Tensor var(const Tensor& x, IntArrayRef dims, bool unbiased = true, bool keepdim = false) { return x.var(dims, unbiased, keepdim); }
-inline Tensor std(const Tensor& x, bool unbiased = true) { return x.std(unbiased); }
-inline Tensor std(const Tensor& x, IntArrayRef dims, bool unbiased = true, bool keepdim = false) { return x.std(dims, unbiased, keepdim); }
-std::tuple<Tensor, Tensor> var_mean(const Tensor& x, IntArrayRef dims = {}, bool unbiased = true, bool keepdim = false);
-std::tuple<Tensor, Tensor> std_mean(const Tensor& x, IntArrayRef dims = {}, bool unbiased = true, bool keepdim = false);
-inline Tensor norm(const Tensor& x, const Scalar& p = 2) { return x.norm(p); }
-inline Tensor norm(const Tensor& x, const Scalar& p, IntArrayRef dims, bool keepdim = false) { return x.norm(p, dims, keepdim); }
+inline Tensor all(const Tensor& x, int64_t dim, bool keepdim = false) {
+  return x.all(dim, keepdim);
+}
 
 }  // namespace tarn
 

@@ -20,7 +20,8 @@ Tensor copied(const Tensor& x, ScalarType dtype, Device device, const char* name
   Tensor out = detail::make_empty(x.sizes(), dtype, device);
   copy_values(out, x);
   if (is_floating_point(dtype) && needs_grad({&x})) {
-    record(out, name, {&x}, {}, [from = x.options()](const Tensor& g, Backward&) { return g.to(from); });
+    record(out, name, {&x}, {},
+           [from = x.options()](const Tensor& g, Backward&) { return g.to(from); });
   }
   return out;
 }
@@ -28,8 +29,9 @@ Tensor copied(const Tensor& x, ScalarType dtype, Device device, const char* name
 }  // namespace
 
 Tensor Tensor::to(const TensorOptions& options, bool, bool copy) const {
-  TARN_CHECK(!options.requires_grad(), "[to] options with requires_grad set to true are not supported: use "
-                                       "requires_grad_() on the result");
+  TARN_CHECK(!options.requires_grad(),
+             "[to] options with requires_grad set to true are not supported: use "
+             "requires_grad_() on the result");
   const ScalarType dtype = options.dtype_opt().value_or(this->dtype());
   const Device device = options.device_opt().value_or(this->device());
   if (!copy && dtype == this->dtype() && device == this->device()) return *this;
@@ -71,7 +73,8 @@ Tensor Tensor::data() const {
 
 void Tensor::set_data(const Tensor& other) const {
   TARN_CHECK(!requires_grad() || other.is_floating_point(),
-             "set_data: a tensor that requires gradients cannot be given data of type ", other.dtype());
+             "set_data: a tensor that requires gradients cannot be given data of type ",
+             other.dtype());
   TensorImpl& to = impl();
   const TensorImpl& from = other.impl();
   to.storage = from.storage;
@@ -83,8 +86,9 @@ void Tensor::set_data(const Tensor& other) const {
 const Tensor& Tensor::copy_(const Tensor& source, bool) const {
   if (is_same(source)) return *this;
   if (!is_broadcastable_to(source.sizes(), sizes())) {
-    throw ShapeError(str("[copy_] The expanded size of the tensor ", sizes(), " must match the existing size ",
-                         source.sizes(), " at every non-singleton dimension"));
+    throw ShapeError(str("[copy_] The expanded size of the tensor ", sizes(),
+                         " must match the existing size ", source.sizes(),
+                         " at every non-singleton dimension"));
   }
   const bool recorded = is_floating_point() && needs_grad({this, &source});
   check_inplace("copy_", *this, recorded);
@@ -110,7 +114,8 @@ const Tensor& Tensor::fill_(const Scalar& value) const {
   check_inplace("fill_", *this, recorded);
   IntrusivePtr<Node> node;
   if (recorded) {
-    node = make_node("FillBackward0", {this}, {}, [](const Tensor& g, Backward&) { return zeros_like(g); });
+    node = make_node("FillBackward0", {this}, {},
+                     [](const Tensor& g, Backward&) { return zeros_like(g); });
   }
   const KernelTable& table = kernels(device().type());
   if (!table.fill) missing_kernel("fill_", table);
@@ -122,7 +127,8 @@ const Tensor& Tensor::fill_(const Scalar& value) const {
 }
 
 const Tensor& Tensor::fill_(const Tensor& value) const {
-  TARN_CHECK(value.dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ", value.dim(), " dimensions.");
+  TARN_CHECK(value.dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ",
+             value.dim(), " dimensions.");
   return copy_(value);
 }
 
@@ -135,7 +141,8 @@ const Tensor& Tensor::resize_(IntArrayRef sizes) const {
   if (needed > t.storage.nbytes()) {
     // The old bytes keep their place at the front.
     if (t.storage.nbytes() > 0) {
-      const int64_t old = std::min<int64_t>(static_cast<int64_t>(t.storage.nbytes()) / element_size() - t.offset, larger.numel());
+      const int64_t old = std::min<int64_t>(
+          static_cast<int64_t>(t.storage.nbytes()) / element_size() - t.offset, larger.numel());
       const Tensor line = from_storage(t.storage, dtype(), {old}, {1}, t.offset);
       copy_values(from_storage(larger.storage(), dtype(), {old}, {1}, 0), line);
     }

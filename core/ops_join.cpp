@@ -14,12 +14,15 @@ Tensor cat(TensorList tensors, int64_t dim) {
   const Tensor* first = nullptr;
   ScalarType dtype = tensors[0].dtype();
   for (const Tensor& t : tensors) {
-    TARN_CHECK(t.dim() > 0, "[cat] zero-dimensional tensor cannot be concatenated. HINT: stack() joins along a new dimension");
+    TARN_CHECK(t.dim() > 0,
+               "[cat] zero-dimensional tensor cannot be concatenated. HINT: stack() joins along a "
+               "new dimension");
     if (!first && !is_skipped(t)) first = &t;
     dtype = promote_types(dtype, t.dtype());
     if (!(t.device() == tensors[0].device())) {
-      throw DeviceError(str("[cat] Expected all tensors to be on the same device, but found at least two devices, ",
-                            tensors[0].device(), " and ", t.device(), "!"));
+      throw DeviceError(str(
+          "[cat] Expected all tensors to be on the same device, but found at least two devices, ",
+          tensors[0].device(), " and ", t.device(), "!"));
     }
   }
   if (!first) first = &tensors[0];
@@ -28,11 +31,13 @@ Tensor cat(TensorList tensors, int64_t dim) {
   sizes[static_cast<size_t>(d)] = 0;
   for (const Tensor& t : tensors) {
     if (is_skipped(t)) continue;
-    TARN_CHECK(t.dim() == first->dim(), "[cat] Tensors must have same number of dimensions: got ", first->dim(), " and ", t.dim());
+    TARN_CHECK(t.dim() == first->dim(), "[cat] Tensors must have same number of dimensions: got ",
+               first->dim(), " and ", t.dim());
     for (int64_t k = 0; k < t.dim(); ++k) {
       if (k == d || t.size(k) == first->size(k)) continue;
-      throw ShapeError(str("[cat] Sizes of tensors must match except in dimension ", d, ". Expected size ", first->size(k),
-                           " but got size ", t.size(k), " for dimension ", k, ": shapes ", first->sizes(), " and ", t.sizes()));
+      throw ShapeError(str("[cat] Sizes of tensors must match except in dimension ", d,
+                           ". Expected size ", first->size(k), " but got size ", t.size(k),
+                           " for dimension ", k, ": shapes ", first->sizes(), " and ", t.sizes()));
     }
     sizes[static_cast<size_t>(d)] += t.size(d);
   }
@@ -66,8 +71,9 @@ Tensor stack(TensorList tensors, int64_t dim) {
   std::vector<Tensor> rows;
   for (const Tensor& t : tensors) {
     if (!(t.sizes() == tensors[0].sizes())) {
-      throw ShapeError(str("[stack] stack expects each tensor to be equal size, but got ", tensors[0].sizes(),
-                           " at entry 0 and ", t.sizes(), " at entry ", rows.size()));
+      throw ShapeError(str("[stack] stack expects each tensor to be equal size, but got ",
+                           tensors[0].sizes(), " at entry 0 and ", t.sizes(), " at entry ",
+                           rows.size()));
     }
     rows.push_back(t.unsqueeze(d));
   }
@@ -100,8 +106,9 @@ std::vector<Tensor> Tensor::split(IntArrayRef split_sizes, int64_t dim) const {
   const int64_t d = wrap_dim("split", dim, this->dim());
   int64_t total = 0;
   for (int64_t n : split_sizes) total += n;
-  TARN_CHECK(total == size(d), "[split] split_with_sizes expects split_sizes to sum exactly to ", size(d),
-             " (input tensor's size at dimension ", d, "), but got split_sizes=", split_sizes);
+  TARN_CHECK(total == size(d), "[split] split_with_sizes expects split_sizes to sum exactly to ",
+             size(d), " (input tensor's size at dimension ", d,
+             "), but got split_sizes=", split_sizes);
   std::vector<Tensor> parts;
   int64_t start = 0;
   for (int64_t n : split_sizes) {
@@ -113,7 +120,8 @@ std::vector<Tensor> Tensor::split(IntArrayRef split_sizes, int64_t dim) const {
 
 std::vector<Tensor> Tensor::split(int64_t split_size, int64_t dim) const {
   const int64_t d = wrap_dim("split", dim, this->dim()), length = size(d);
-  TARN_CHECK(split_size > 0 || (split_size == 0 && length == 0), "[split] split_size must be positive, got ", split_size);
+  TARN_CHECK(split_size > 0 || (split_size == 0 && length == 0),
+             "[split] split_size must be positive, got ", split_size);
   std::vector<Tensor> parts;
   for (int64_t start = 0; start < length || parts.empty(); start += split_size) {
     parts.push_back(narrow(d, start, std::min(split_size, length - start)));
@@ -134,7 +142,8 @@ std::vector<Tensor> Tensor::unbind(int64_t dim) const {
 }
 
 Tensor Tensor::repeat(IntArrayRef repeats) const {
-  TARN_CHECK(static_cast<int64_t>(repeats.size()) >= dim(), "[repeat] Number of dimensions of repeat dims ", repeats,
+  TARN_CHECK(static_cast<int64_t>(repeats.size()) >= dim(),
+             "[repeat] Number of dimensions of repeat dims ", repeats,
              " can not be smaller than number of dimensions of tensor ", sizes());
   const size_t lead = repeats.size() - sizes().size();
   DimVector ones_between, expanded, result;
@@ -167,7 +176,8 @@ Tensor Tensor::sum_to_size(IntArrayRef target) const {
   const size_t lead = sizes().size() - target.size();
   DimVector dims;
   for (size_t d = 0; d < sizes().size(); ++d) {
-    if (d < lead || (target[d - lead] == 1 && sizes()[d] != 1)) dims.push_back(static_cast<int64_t>(d));
+    if (d < lead || (target[d - lead] == 1 && sizes()[d] != 1))
+      dims.push_back(static_cast<int64_t>(d));
   }
   if (dims.empty()) return reshape(target);
   const Tensor total = sum(dims, /*keepdim=*/true);
@@ -177,7 +187,8 @@ Tensor Tensor::sum_to_size(IntArrayRef target) const {
 namespace {
 
 Tensor triangle(const char* op, const Tensor& x, int64_t diagonal, bool lower) {
-  TARN_CHECK(x.dim() >= 2, "[", op, "] input tensor must have at least 2 dimensions, got ", x.sizes());
+  TARN_CHECK(x.dim() >= 2, "[", op, "] input tensor must have at least 2 dimensions, got ",
+             x.sizes());
   const TensorOptions index = TensorOptions(kLong).device(x.device());
   const Tensor rows = arange(x.size(-2), index).unsqueeze(1), columns = arange(x.size(-1), index);
   const Tensor offset = columns - rows;

@@ -7,12 +7,14 @@ namespace tarn {
 namespace {
 
 // out = a @ b + bias. a and b have out's dimensions; batch dimensions of size 1 repeat.
-void run_matmul(const char* op, const Tensor& out, const Tensor& a, const Tensor& b, const Tensor& bias) {
+void run_matmul(const char* op, const Tensor& out, const Tensor& a, const Tensor& b,
+                const Tensor& bias) {
   const TensorImpl& c = out.impl();
   MatmulArgs args{c.view(), a.impl().view(), b.impl().view(), {}};
   DimVector a_sizes, a_strides, b_sizes, b_strides;
   if (c.ndim > 2) {
-    const auto repeat = [&](View& v, int64_t rows, int64_t columns, DimVector& sizes, DimVector& strides) {
+    const auto repeat = [&](View& v, int64_t rows, int64_t columns, DimVector& sizes,
+                            DimVector& strides) {
       sizes = DimVector(c.sizes());
       sizes[sizes.size() - 2] = rows;
       sizes[sizes.size() - 1] = columns;
@@ -34,19 +36,23 @@ void run_matmul(const char* op, const Tensor& out, const Tensor& a, const Tensor
 
 void check_operands(const char* op, const Tensor& a, const Tensor& b) {
   if (a.dtype() != b.dtype()) {
-    throw TypeError(str("[", op, "] expected m1 and m2 to have the same dtype, but got: ", a.dtype(), " != ", b.dtype()));
+    throw TypeError(str("[", op, "] expected m1 and m2 to have the same dtype, but got: ",
+                        a.dtype(), " != ", b.dtype()));
   }
-  if (a.dtype() == kBool) throw TypeError(str("[", op, "] not implemented for 'Bool'. HINT: convert with to(kFloat)"));
+  if (a.dtype() == kBool)
+    throw TypeError(str("[", op, "] not implemented for 'Bool'. HINT: convert with to(kFloat)"));
   if (!(a.device() == b.device())) {
-    throw DeviceError(str("[", op, "] Expected all tensors to be on the same device, but found at least two devices, ",
-                          a.device(), " and ", b.device(), "!"));
+    throw DeviceError(
+        str("[", op,
+            "] Expected all tensors to be on the same device, but found at least two devices, ",
+            a.device(), " and ", b.device(), "!"));
   }
 }
 
 [[noreturn, gnu::cold]] void fail_inner(const char* op, const Tensor& a, const Tensor& b) {
   throw ShapeError(str("[", op, "] inner dimensions differ: ", a.sizes(), " x ", b.sizes(),
-                       ": mat1 and mat2 shapes cannot be multiplied (", a.size(-2), "x", a.size(-1), " and ", b.size(-2), "x",
-                       b.size(-1), ")"));
+                       ": mat1 and mat2 shapes cannot be multiplied (", a.size(-2), "x", a.size(-1),
+                       " and ", b.size(-2), "x", b.size(-1), ")"));
 }
 
 // a (..., m, k) @ b (..., k, n), both with at least 2 dimensions.
@@ -55,7 +61,8 @@ Tensor multiply(const char* op, const Tensor& a, const Tensor& b) {
   if (a.size(-1) != b.size(-2)) fail_inner(op, a, b);
   DimVector sizes;
   if (a.dim() > 2 || b.dim() > 2) {
-    sizes = broadcast_shapes(op, a.sizes().slice(0, a.sizes().size() - 2), b.sizes().slice(0, b.sizes().size() - 2));
+    sizes = broadcast_shapes(op, a.sizes().slice(0, a.sizes().size() - 2),
+                             b.sizes().slice(0, b.sizes().size() - 2));
   }
   sizes.append({a.size(-2), b.size(-1)});
   Tensor out = detail::make_empty(sizes, a.dtype(), a.device());
@@ -63,7 +70,8 @@ Tensor multiply(const char* op, const Tensor& a, const Tensor& b) {
   if (needs_grad({&a, &b})) {
     const bool a_wants = a.requires_grad(), b_wants = b.requires_grad();
     record(out, sizes.size() == 2 ? "MmBackward0" : "BmmBackward0", {&a, &b},
-           {b_wants ? SavedTensor::input(a) : SavedTensor(), a_wants ? SavedTensor::input(b) : SavedTensor()},
+           {b_wants ? SavedTensor::input(a) : SavedTensor(),
+            a_wants ? SavedTensor::input(b) : SavedTensor()},
            [](Backward& back) {
              const Tensor& g = back.grad();
              if (back.needs(0)) back[0] = multiply("matmul", g, back.saved(1).mT());
@@ -74,7 +82,9 @@ Tensor multiply(const char* op, const Tensor& a, const Tensor& b) {
 }
 
 void check_dim(const char* op, const char* what, const Tensor& t, int64_t dim) {
-  if (t.dim() != dim) throw ShapeError(str("[", op, "] ", what, " must be a ", dim, "-dimensional tensor, got ", t.sizes()));
+  if (t.dim() != dim)
+    throw ShapeError(
+        str("[", op, "] ", what, " must be a ", dim, "-dimensional tensor, got ", t.sizes()));
 }
 
 }  // namespace
@@ -89,7 +99,8 @@ Tensor Tensor::bmm(const Tensor& other) const {
   check_dim("bmm", "batch1", *this, 3);
   check_dim("bmm", "batch2", other, 3);
   if (size(0) != other.size(0)) {
-    throw ShapeError(str("[bmm] Expected both batches to have the same size, got ", sizes(), " and ", other.sizes()));
+    throw ShapeError(str("[bmm] Expected both batches to have the same size, got ", sizes(),
+                         " and ", other.sizes()));
   }
   return multiply("bmm", *this, other);
 }
@@ -104,16 +115,16 @@ Tensor Tensor::dot(const Tensor& other) const {
   check_dim("dot", "self", *this, 1);
   check_dim("dot", "tensor", other, 1);
   if (numel() != other.numel()) {
-    throw ShapeError(str("[dot] inconsistent tensor size, expected tensor ", sizes(), " and src ", other.sizes(),
-                         " to have the same number of elements"));
+    throw ShapeError(str("[dot] inconsistent tensor size, expected tensor ", sizes(), " and src ",
+                         other.sizes(), " to have the same number of elements"));
   }
   return multiply("dot", unsqueeze(0), other.unsqueeze(1)).reshape({});
 }
 
 Tensor Tensor::matmul(const Tensor& other) const {
   if (dim() == 0 || other.dim() == 0) {
-    throw ShapeError(str("[matmul] both arguments to matmul need to be at least 1D, but they are ", dim(), "D and ",
-                         other.dim(), "D"));
+    throw ShapeError(str("[matmul] both arguments to matmul need to be at least 1D, but they are ",
+                         dim(), "D and ", other.dim(), "D"));
   }
   if (dim() == 2 && other.dim() == 2) return multiply("matmul", *this, other);
   if (dim() == 1 && other.dim() == 1) return dot(other);
@@ -128,7 +139,8 @@ Tensor Tensor::matmul(const Tensor& other) const {
   return multiply("matmul", *this, other);
 }
 
-Tensor Tensor::addmm(const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha) const {
+Tensor Tensor::addmm(const Tensor& a, const Tensor& b, const Scalar& beta,
+                     const Scalar& alpha) const {
   check_dim("addmm", "mat1", a, 2);
   check_dim("addmm", "mat2", b, 2);
   const Tensor product = multiply("addmm", a, b);
@@ -150,14 +162,15 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     sizes[sizes.size() - 1] = weight.size(0);
     return linear(x.reshape({x.dim() == 1 ? 1 : -1, x.size(-1)}), weight, bias).reshape(sizes);
   }
-  const Tensor turned = alias(weight, {weight.size(1), weight.size(0)}, {weight.stride(1), weight.stride(0)},
-                              weight.storage_offset(), false);
+  const Tensor turned = alias(weight, {weight.size(1), weight.size(0)},
+                              {weight.stride(1), weight.stride(0)}, weight.storage_offset(), false);
   check_operands("linear", x, weight);
   if (x.size(1) != weight.size(1)) fail_inner("linear", x, turned);
   if (bias.defined()) {
     check_operands("linear", x, bias);
     if (!(bias.sizes() == IntArrayRef(weight.size(0)))) {
-      throw ShapeError(str("[linear] bias must have shape [", weight.size(0), "], got ", bias.sizes()));
+      throw ShapeError(
+          str("[linear] bias must have shape [", weight.size(0), "], got ", bias.sizes()));
     }
   }
   Tensor out = detail::make_empty({x.size(0), weight.size(0)}, x.dtype(), x.device());

@@ -15,23 +15,32 @@ op::Clamp clamp_op(const std::optional<Scalar>& min, const std::optional<Scalar>
   TARN_CHECK(min || max, "[clamp] At least one of 'min' or 'max' must not be None");
   constexpr double kInf = std::numeric_limits<double>::infinity();
   using Long = std::numeric_limits<int64_t>;
-  return {{}, min ? number(*min) : op::Number{-kInf, Long::min()}, max ? number(*max) : op::Number{kInf, Long::max()}};
+  return {{},
+          min ? number(*min) : op::Number{-kInf, Long::min()},
+          max ? number(*max) : op::Number{kInf, Long::max()}};
 }
 
 // Fractional bounds make the result of integers fractional.
-Tensor clampable(const Tensor& x, const std::optional<Scalar>& min, const std::optional<Scalar>& max) {
+Tensor clampable(const Tensor& x, const std::optional<Scalar>& min,
+                 const std::optional<Scalar>& max) {
   const bool fractional = (min && min->isFloatingPoint()) || (max && max->isFloatingPoint());
   return fractional && !x.is_floating_point() ? x.to(get_default_dtype()) : x;
 }
 
 op::Add add_op(const Tensor& self, const Operand& other, const Scalar& alpha, int sign) {
-  const bool both_bool = self.dtype() == kBool && (other.tensor() ? other.tensor()->dtype() == kBool : other.scalar().isBoolean());
+  const bool both_bool = self.dtype() == kBool && (other.tensor() ? other.tensor()->dtype() == kBool
+                                                                  : other.scalar().isBoolean());
   if (both_bool && sign < 0) {
-    throw TypeError("[sub] Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-                    "`logical_xor()` operator instead.");
+    throw TypeError(
+        "[sub] Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` "
+        "or "
+        "`logical_xor()` operator instead.");
   }
   if (alpha.isFloatingPoint() && !is_floating_point(result_type(self, other))) {
-    throw TypeError(str("[add] For integral input tensors, argument alpha must not be a floating point number, got ", alpha));
+    throw TypeError(
+        str("[add] For integral input tensors, argument alpha must not be a floating point number, "
+            "got ",
+            alpha));
   }
   const op::Number a = number(alpha);
   return {{}, {sign * a.floating, sign * a.integral}};
@@ -40,7 +49,8 @@ op::Add add_op(const Tensor& self, const Operand& other, const Scalar& alpha, in
 // Integer division by zero would trap.
 void check_divisor(const char* op, const Tensor& self, const Operand& divisor) {
   if (is_floating_point(result_type(self, divisor))) return;
-  const bool zero = divisor.tensor() ? divisor.tensor()->eq(0).any().item<bool>() : divisor.scalar().toLong() == 0;
+  const bool zero = divisor.tensor() ? divisor.tensor()->eq(0).any().item<bool>()
+                                     : divisor.scalar().toLong() == 0;
   if (zero) throw ValueError(str("[", op, "] ZeroDivisionError: integer division by zero"));
 }
 
@@ -72,7 +82,8 @@ const Tensor& Tensor::sub_(const Operand& other, const Scalar& alpha) const {
 
 Tensor Tensor::div(const Operand& other, std::string_view rounding_mode) const {
   TARN_CHECK(rounding_mode == "floor" || rounding_mode == "trunc",
-             "[div] expected rounding_mode to be one of None, 'trunc', or 'floor' but found '", rounding_mode, "'");
+             "[div] expected rounding_mode to be one of None, 'trunc', or 'floor' but found '",
+             rounding_mode, "'");
   check_divisor("div", *this, other);
   if (rounding_mode == "floor") return pointwise(op::FloorDivide{}, *this, other);
   return pointwise(op::TruncDivide{}, *this, other);
@@ -90,8 +101,10 @@ Tensor Tensor::pow(const Operand& exponent) const {
   if (!exponent.tensor()) {
     const Scalar& e = exponent.scalar();
     const bool integers = !is_floating_point() && !e.isFloatingPoint();
-    TARN_CHECK(!integers || e.toLong() >= 0, "[pow] Integers to negative integer powers are not allowed, got ", e);
-    if (e.equal(2) && dtype() != kBool && !(e.isFloatingPoint() && !is_floating_point())) return square();
+    TARN_CHECK(!integers || e.toLong() >= 0,
+               "[pow] Integers to negative integer powers are not allowed, got ", e);
+    if (e.equal(2) && dtype() != kBool && !(e.isFloatingPoint() && !is_floating_point()))
+      return square();
     if (e.equal(0.5)) return sqrt();
     if (e.equal(-1) && is_floating_point()) return reciprocal();
   }
@@ -132,10 +145,12 @@ Tensor Tensor::var(IntArrayRef dims, bool unbiased, bool keepdim) const {
 Tensor Tensor::std(IntArrayRef dims, bool unbiased, bool keepdim) const {
   return reduce(op::Std{unbiased ? 1.0 : 0.0}, *this, dims, keepdim);
 }
-std::tuple<Tensor, Tensor> var_mean(const Tensor& x, IntArrayRef dims, bool unbiased, bool keepdim) {
+std::tuple<Tensor, Tensor> var_mean(const Tensor& x, IntArrayRef dims, bool unbiased,
+                                    bool keepdim) {
   return {x.var(dims, unbiased, keepdim), x.mean(dims, keepdim)};
 }
-std::tuple<Tensor, Tensor> std_mean(const Tensor& x, IntArrayRef dims, bool unbiased, bool keepdim) {
+std::tuple<Tensor, Tensor> std_mean(const Tensor& x, IntArrayRef dims, bool unbiased,
+                                    bool keepdim) {
   return {x.std(dims, unbiased, keepdim), x.mean(dims, keepdim)};
 }
 

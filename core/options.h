@@ -21,13 +21,14 @@ inline constexpr Layout kStrided = Layout::Strided;
 class TensorOptions {
  public:
   TensorOptions() = default;
-  TensorOptions(ScalarType dtype) : dtype_(dtype) {}               // NOLINT
-  TensorOptions(Device device) : device_(device) {}                // NOLINT
-  TensorOptions(DeviceType type) : device_(type) {}                // NOLINT
+  TensorOptions(ScalarType dtype) : dtype_(dtype) {}  // NOLINT
+  TensorOptions(Device device) : device_(device) {}   // NOLINT
+  TensorOptions(DeviceType type) : device_(type) {}   // NOLINT
   // A template, so that the number 0 is not taken for a null string: arange(10, 0).
   template <class T>
-    requires(std::is_convertible_v<T, const char*> && !std::is_null_pointer_v<T>)
-  TensorOptions(const T& device) : device_(Device(device)) {}      // NOLINT
+  requires(std::is_convertible_v<T, const char*> && !std::is_null_pointer_v<T>)
+      TensorOptions(const T& device)
+      : device_(Device(device)) {}                                       // NOLINT
   TensorOptions(const std::string& device) : device_(Device(device)) {}  // NOLINT
   TensorOptions(DeviceType type, int64_t index) : device_(Device(type, index)) {}
   TensorOptions(Layout) {}  // NOLINT
@@ -66,7 +67,8 @@ class TensorOptions {
   std::optional<Device> device_opt() const { return device_; }
 
   friend bool operator==(const TensorOptions& a, const TensorOptions& b) {
-    return a.dtype() == b.dtype() && a.device() == b.device() && a.requires_grad() == b.requires_grad();
+    return a.dtype() == b.dtype() && a.device() == b.device() &&
+           a.requires_grad() == b.requires_grad();
   }
 
  private:
@@ -79,6 +81,8 @@ inline TensorOptions dtype(ScalarType dtype) { return TensorOptions(dtype); }
 inline TensorOptions device(Device device) { return TensorOptions(device); }
 inline TensorOptions device_index(int64_t index) { return TensorOptions().device_index(index); }
 inline TensorOptions layout(Layout layout) { return TensorOptions(layout); }
-inline TensorOptions requires_grad(bool value = true) { return TensorOptions().requires_grad(value); }
+inline TensorOptions requires_grad(bool value = true) {
+  return TensorOptions().requires_grad(value);
+}
 
 }  // namespace tarn

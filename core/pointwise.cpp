@@ -45,14 +45,18 @@ Tensor backward_of(int i, const void* params, const Tensor& g, const Tensor* t) 
 template <class Op>
 constexpr OpInfo info_of() {
   static_assert(sizeof(Op) <= kMaxParams && std::is_trivially_copyable_v<Op>);
-  OpInfo info{Op::kName, Op::kRule, Op::kArity, Op::kDifferentiable, {kNoKernel, kNoKernel, kNoKernel}, {}, nullptr};
+  OpInfo info{
+      Op::kName, Op::kRule, Op::kArity, Op::kDifferentiable, {kNoKernel, kNoKernel, kNoKernel},
+      {},        nullptr};
   if constexpr (Op::kDifferentiable) {
     info.backward = &backward_of<Op>;
     for (int i = 0; i < Op::kArity; ++i) info.saves[i] = Op::kSaves[i];
     if constexpr (!Op::kTensorBackward) {
       info.kernel[0] = index_of<op::Gradient<Op, 0>, op::PointwiseKernels>;
-      if constexpr (Op::kArity > 1) info.kernel[1] = index_of<op::Gradient<Op, 1>, op::PointwiseKernels>;
-      if constexpr (Op::kArity > 2) info.kernel[2] = index_of<op::Gradient<Op, 2>, op::PointwiseKernels>;
+      if constexpr (Op::kArity > 1)
+        info.kernel[1] = index_of<op::Gradient<Op, 1>, op::PointwiseKernels>;
+      if constexpr (Op::kArity > 2)
+        info.kernel[2] = index_of<op::Gradient<Op, 2>, op::PointwiseKernels>;
     }
   }
   return info;
@@ -69,9 +73,12 @@ const OpInfo& info_of(int op, List<Ops...>) {
 // PyTorch's three classes: tensors with dimensions decide, then 0-dim tensors, then numbers; a lower
 // class matters only if its kind (bool < integer < floating) is higher.
 struct Promotion {
-  ScalarType dimensioned = ScalarType::Undefined, zero_dim = ScalarType::Undefined, number = ScalarType::Undefined;
+  ScalarType dimensioned = ScalarType::Undefined, zero_dim = ScalarType::Undefined,
+             number = ScalarType::Undefined;
 
-  static void join(ScalarType& a, ScalarType b) { a = a == ScalarType::Undefined ? b : promote_types(a, b); }
+  static void join(ScalarType& a, ScalarType b) {
+    a = a == ScalarType::Undefined ? b : promote_types(a, b);
+  }
   void add(const Operand& operand) {
     if (const Tensor* t = operand.tensor()) {
       join(t->dim() > 0 ? dimensioned : zero_dim, t->dtype());
@@ -113,21 +120,26 @@ Types types_of(const OpInfo& info, const Operand* in) {
   const ScalarType common = common_type(in, info.rule == op::Rule::kSelect ? 1 : 0, info.arity);
   switch (info.rule) {
     case op::Rule::kSame:
-    case op::Rule::kSelect: break;
+    case op::Rule::kSelect:
+      break;
     case op::Rule::kNumber:
       if (common == kBool) {
-        throw TypeError(str("[", info.name, "] bool tensors are not supported. HINT: use logical_not() to invert a mask, "
-                            "or convert with to(kFloat)"));
+        throw TypeError(
+            str("[", info.name,
+                "] bool tensors are not supported. HINT: use logical_not() to invert a mask, "
+                "or convert with to(kFloat)"));
       }
       break;
     case op::Rule::kFloating: {
       const ScalarType floating = is_floating_point(common) ? common : get_default_dtype();
       return {floating, compute_type(floating)};
     }
-    case op::Rule::kBool: return {kBool, compute_type(common)};
+    case op::Rule::kBool:
+      return {kBool, compute_type(common)};
     case op::Rule::kInteger:
       if (is_floating_point(common)) {
-        throw TypeError(str("[", info.name, "] not implemented for '", common, "': integers or bool are needed"));
+        throw TypeError(str("[", info.name, "] not implemented for '", common,
+                            "': integers or bool are needed"));
       }
       break;
   }
@@ -139,7 +151,8 @@ Types types_of(const OpInfo& info, const Operand* in) {
 // The views of one kernel call, with what they point to.
 class Call {
  public:
-  Call(const OpInfo& info, int kernel, const void* params, int inputs, ScalarType compute) : name_(info.name) {
+  Call(const OpInfo& info, int kernel, const void* params, int inputs, ScalarType compute)
+      : name_(info.name) {
     args_.op = kernel;
     args_.num_inputs = inputs;
     args_.compute = compute;
@@ -169,11 +182,13 @@ class Call {
     if (operand.tensor()) return set_input(i, *operand.tensor());
     args_.flat = false;
     const Scalar& s = operand.scalar();
-    numbers_[i] = s.isFloatingPoint() ? Number{.floating = s.toDouble()} : Number{.integral = s.toLong()};
+    numbers_[i] =
+        s.isFloatingPoint() ? Number{.floating = s.toDouble()} : Number{.integral = s.toLong()};
     const View& out = args_.out;
     int64_t* strides = borrow_strides(i, out.ndim);
     std::fill_n(strides, out.ndim, int64_t{0});
-    args_.in[i] = {&numbers_[i], out.sizes, strides, out.ndim, s.isFloatingPoint() ? kDouble : kLong};
+    args_.in[i] = {&numbers_[i], out.sizes, strides, out.ndim,
+                   s.isFloatingPoint() ? kDouble : kLong};
   }
   void run(const KernelTable& table) const {
     if (!table.pointwise) missing_kernel(name_, table);
@@ -206,8 +221,10 @@ Device device_of(const char* op, const Operand* in, int count) {
     if (!t) continue;
     if (!decides || (decides->dim() == 0 && decides->is_cpu())) decides = t;
     if (t->device() == decides->device() || (t->dim() == 0 && t->is_cpu())) continue;
-    throw DeviceError(str("[", op, "] Expected all tensors to be on the same device, but found at least two devices, ",
-                          decides->device(), " and ", t->device(), "! HINT: move one with to(device)"));
+    throw DeviceError(
+        str("[", op,
+            "] Expected all tensors to be on the same device, but found at least two devices, ",
+            decides->device(), " and ", t->device(), "! HINT: move one with to(device)"));
   }
   return decides->device();
 }
@@ -261,7 +278,8 @@ class PointwiseNode final : public Node {
  private:
   Tensor run_kernel(int i, const Tensor& g, const Tensor* t) const {
     const Tensor out = detail::make_empty(g.sizes(), g.dtype(), g.device());
-    Call call(info_, info_.kernel[i], params_, 1 + std::popcount(info_.saves[i]), compute_type(g.dtype()));
+    Call call(info_, info_.kernel[i], params_, 1 + std::popcount(info_.saves[i]),
+              compute_type(g.dtype()));
     call.set_output(out);
     call.set_input(0, g);
     for (int k = 0, next = 1; k < 4; ++k) {
@@ -275,7 +293,8 @@ class PointwiseNode final : public Node {
   unsigned mask_ = 0;
   alignas(8) unsigned char params_[kMaxParams];
 };
-static_assert(op::kA == 1 && op::kB == 2 && op::kC == 4 && op::kY == 8, "bit i of the mask is tensor i");
+static_assert(op::kA == 1 && op::kB == 2 && op::kC == 4 && op::kY == 8,
+              "bit i of the mask is tensor i");
 
 bool wants_gradient(const OpInfo& info, const Operand* in) {
   if (!info.differentiable || !GradMode::is_enabled()) return false;
@@ -285,7 +304,8 @@ bool wants_gradient(const OpInfo& info, const Operand* in) {
   return false;
 }
 
-IntrusivePtr<PointwiseNode> make_pointwise_node(const OpInfo& info, const void* params, size_t size, const Operand* in) {
+IntrusivePtr<PointwiseNode> make_pointwise_node(const OpInfo& info, const void* params, size_t size,
+                                                const Operand* in) {
   auto node = IntrusivePtr<PointwiseNode>::adopt(new PointwiseNode(info, params, size));
   for (int i = 0; i < info.arity; ++i) {
     node->add_edge(in[i].tensor() ? gradient_edge(*in[i].tensor()) : Edge{});
@@ -338,20 +358,21 @@ Tensor pointwise(int op, const void* params, size_t params_size, const Operand* 
   return out;
 }
 
-void pointwise_into(const Tensor& self, int op, const void* params, size_t params_size, const Operand* in) {
+void pointwise_into(const Tensor& self, int op, const void* params, size_t params_size,
+                    const Operand* in) {
   const OpInfo& info = info_of(op, op::PointwiseOps{});
   const Types types = types_of(info, in);
   if (Promotion::kind(types.result) > Promotion::kind(self.dtype())) {
-    throw TypeError(str("[", info.name, "_] result type ", types.result, " can't be cast to the desired output type ",
-                        self.dtype()));
+    throw TypeError(str("[", info.name, "_] result type ", types.result,
+                        " can't be cast to the desired output type ", self.dtype()));
   }
   const Device device = device_of(info.name, in, info.arity);
   const bool recorded = wants_gradient(info, in);
   check_inplace(info.name, self, recorded);
   for (int i = 0; i < info.arity; ++i) {
     if (in[i].tensor() && !is_broadcastable_to(in[i].tensor()->sizes(), self.sizes())) {
-      throw ShapeError(str("[", info.name, "_] output with shape ", self.sizes(), " doesn't match the broadcast shape of ",
-                           in[i].tensor()->sizes()));
+      throw ShapeError(str("[", info.name, "_] output with shape ", self.sizes(),
+                           " doesn't match the broadcast shape of ", in[i].tensor()->sizes()));
     }
   }
   IntrusivePtr<PointwiseNode> node;
@@ -363,8 +384,9 @@ void pointwise_into(const Tensor& self, int op, const void* params, size_t param
   for (int i = 0; i < info.arity; ++i) {
     const Tensor* t = in[i].tensor();
     // Another view of the bytes being written is read from a copy.
-    const bool same_view = t && (t->is_same(self) || (t->data_ptr() == self.data_ptr() && t->sizes() == self.sizes() &&
-                                                      t->strides() == self.strides() && t->dtype() == self.dtype()));
+    const bool same_view =
+        t && (t->is_same(self) || (t->data_ptr() == self.data_ptr() && t->sizes() == self.sizes() &&
+                                   t->strides() == self.strides() && t->dtype() == self.dtype()));
     if (t && t->storage().is_same(self.storage()) && !same_view) {
       copies[i] = t->detach().clone();
       call.set_input(i, copies[i]);

@@ -17,8 +17,8 @@ struct ReduceContext {
   Tensor sum(const Tensor& t) const { return t.sum(dims, /*keepdim=*/true); }
 };
 
-using ReduceBackward = Tensor (*)(const void* params, const Tensor& g, const Tensor& x, const Tensor& y,
-                                  const ReduceContext& context);
+using ReduceBackward = Tensor (*)(const void* params, const Tensor& g, const Tensor& x,
+                                  const Tensor& y, const ReduceContext& context);
 
 struct ReduceInfo {
   const char* name;
@@ -27,13 +27,15 @@ struct ReduceInfo {
 };
 
 template <class Op>
-Tensor backward_of(const void* params, const Tensor& g, const Tensor& x, const Tensor& y, const ReduceContext& context) {
+Tensor backward_of(const void* params, const Tensor& g, const Tensor& x, const Tensor& y,
+                   const ReduceContext& context) {
   return static_cast<const Op*>(params)->backward(g, x, y, context);
 }
 
 // The product of all elements before and behind each one: right also where elements are 0.
 template <>
-Tensor backward_of<op::Prod>(const void*, const Tensor& g, const Tensor& x, const Tensor&, const ReduceContext& context) {
+Tensor backward_of<op::Prod>(const void*, const Tensor& g, const Tensor& x, const Tensor&,
+                             const ReduceContext& context) {
   const bool all = context.dims.size() != 1;
   const int64_t dim = all ? 0 : context.dims[0];
   const Tensor line = all ? x.reshape({-1}) : x;
@@ -41,7 +43,8 @@ Tensor backward_of<op::Prod>(const void*, const Tensor& g, const Tensor& x, cons
   if (length == 0) return zero_of(x);
   const Tensor one = ones_like(line.narrow(dim, 0, 1));
   const Tensor before = cat({one, line.narrow(dim, 0, length - 1)}, dim).cumprod(dim);
-  const Tensor behind = cat({one, line.flip(dim).narrow(dim, 0, length - 1)}, dim).cumprod(dim).flip(dim);
+  const Tensor behind =
+      cat({one, line.flip(dim).narrow(dim, 0, length - 1)}, dim).cumprod(dim).flip(dim);
   const Tensor others = before * behind;
   return g * (all ? others.reshape(x.sizes()) : others);
 }
@@ -50,7 +53,8 @@ template <class Op>
 constexpr ReduceInfo info_of() {
   static_assert(sizeof(Op) <= kMaxParams && std::is_trivially_copyable_v<Op>);
   ReduceInfo info{Op::kName, Op::kTraits, nullptr};
-  if constexpr (Op::kTraits.differentiable || std::is_same_v<Op, op::Prod>) info.backward = &backward_of<Op>;
+  if constexpr (Op::kTraits.differentiable || std::is_same_v<Op, op::Prod>)
+    info.backward = &backward_of<Op>;
   return info;
 }
 
@@ -60,18 +64,20 @@ const ReduceInfo& info_of(int op, List<Ops...>) {
   return kInfos[op];
 }
 
-void record_reduce(const Tensor& out, const ReduceInfo& info, const void* params, size_t params_size, const Tensor& x,
-                   const DimVector& kept, ReduceContext context) {
+void record_reduce(const Tensor& out, const ReduceInfo& info, const void* params,
+                   size_t params_size, const Tensor& x, const DimVector& kept,
+                   ReduceContext context) {
   struct Params {
     alignas(8) unsigned char bytes[kMaxParams];
   } copy;
   std::memcpy(copy.bytes, params, params_size);
-  auto node = make_node(info.name, {&x}, {}, [&info, copy, kept, context](const Tensor& g, Backward& b) {
-    // y and g with size 1 along the reduced dimensions broadcast against x.
-    const bool reads = info.traits.backward_reads;
-    return info.backward(copy.bytes, g.reshape(kept), reads ? b.saved(0) : Tensor(),
-                         reads ? b.saved(1).reshape(kept) : Tensor(), context);
-  });
+  auto node =
+      make_node(info.name, {&x}, {}, [&info, copy, kept, context](const Tensor& g, Backward& b) {
+        // y and g with size 1 along the reduced dimensions broadcast against x.
+        const bool reads = info.traits.backward_reads;
+        return info.backward(copy.bytes, g.reshape(kept), reads ? b.saved(0) : Tensor(),
+                             reads ? b.saved(1).reshape(kept) : Tensor(), context);
+      });
   Node& recorded = *node;
   set_history(out, std::move(node));
   if (!info.traits.backward_reads) return;
@@ -83,8 +89,8 @@ void record_reduce(const Tensor& out, const ReduceInfo& info, const void* params
 
 namespace detail {
 
-Tensor reduce(int op, const void* params, size_t params_size, const Tensor& input, IntArrayRef dims, bool keepdim,
-              ScalarType dtype) {
+Tensor reduce(int op, const void* params, size_t params_size, const Tensor& input, IntArrayRef dims,
+              bool keepdim, ScalarType dtype) {
   const ReduceInfo& info = info_of(op, op::ReduceOps{});
   const bool cast = dtype != ScalarType::Undefined && dtype != input.dtype();
   const Tensor x = cast ? input.to(dtype) : input;

@@ -16,8 +16,7 @@ class Scalar {
  public:
   constexpr Scalar() = default;
   template <class T>
-    requires(std::is_arithmetic_v<T>)
-  constexpr Scalar(T value) {  // NOLINT
+  requires(std::is_arithmetic_v<T>) constexpr Scalar(T value) {  // NOLINT
     if constexpr (std::is_same_v<T, bool>) {
       kind_ = kBool;
       integral_ = value;
@@ -48,8 +47,9 @@ class Scalar {
       if (kind_ == kDouble) return from_double<T>();
       const T narrow = static_cast<T>(integral_);
       // uint8 takes -1..-255 by wrapping, as PyTorch's does.
-      const bool fits = static_cast<int64_t>(narrow) == integral_ ||
-                        (std::is_unsigned_v<T> && integral_ < 0 && -integral_ <= static_cast<int64_t>(T(-1)));
+      const bool fits =
+          static_cast<int64_t>(narrow) == integral_ ||
+          (std::is_unsigned_v<T> && integral_ < 0 && -integral_ <= static_cast<int64_t>(T(-1)));
       if (!fits) overflow();
       return narrow;
     } else {
@@ -63,9 +63,7 @@ class Scalar {
   int64_t toLong() const { return to<int64_t>(); }
   bool toBool() const { return to<bool>(); }
 
-  Scalar operator-() const {
-    return kind_ == kDouble ? Scalar(-floating_) : Scalar(-integral_);
-  }
+  Scalar operator-() const { return kind_ == kDouble ? Scalar(-floating_) : Scalar(-integral_); }
   bool equal(Scalar other) const {
     return kind_ == kDouble || other.kind_ == kDouble ? toDouble() == other.toDouble()
                                                       : integral_ == other.integral_;
@@ -81,7 +79,8 @@ class Scalar {
     return Scalar(static_cast<int64_t>(floating_)).to<T>();
   }
   [[noreturn]] void overflow() const {
-    throw ValueError(str("value ", *this, " cannot be converted to the integer type without overflow"));
+    throw ValueError(
+        str("value ", *this, " cannot be converted to the integer type without overflow"));
   }
   friend std::ostream& operator<<(std::ostream& os, const Scalar& s) {
     if (s.kind_ == kDouble) return os << s.floating_;

@@ -7,8 +7,8 @@ namespace tarn {
 int64_t wrap_dim(const char* op, int64_t d, int64_t ndim) {
   const int64_t range = std::max<int64_t>(ndim, 1);
   if (d < -range || d >= range) {
-    throw IndexError(str("[", op, "] Dimension out of range (expected to be in range of [", -range, ", ",
-                         range - 1, "], but got ", d, ")"));
+    throw IndexError(str("[", op, "] Dimension out of range (expected to be in range of [", -range,
+                         ", ", range - 1, "], but got ", d, ")"));
   }
   return d < 0 ? d + range : d;
 }
@@ -18,7 +18,8 @@ SmallVector<bool, 8> dim_mask(const char* op, IntArrayRef dims, int64_t ndim) {
   for (int64_t d : dims) {
     const auto i = static_cast<size_t>(wrap_dim(op, d, ndim));
     if (ndim == 0) continue;
-    if (mask[i]) throw IndexError(str("[", op, "] dim ", i, " appears multiple times in the list of dims"));
+    if (mask[i])
+      throw IndexError(str("[", op, "] dim ", i, " appears multiple times in the list of dims"));
     mask[i] = true;
   }
   return mask;
@@ -32,9 +33,10 @@ DimVector broadcast_shapes(const char* op, IntArrayRef a, IntArrayRef b) {
     int64_t& d = out[lead + i];
     if (d == shorter[i] || shorter[i] == 1) continue;
     if (d != 1) {
-      throw ShapeError(str("[", op, "] The size of tensor a (", a[lead + i - (longer.size() - a.size())],
-                           ") must match the size of tensor b (", b[lead + i - (longer.size() - b.size())],
-                           ") at non-singleton dimension ", lead + i, ": shapes ", a, " and ", b));
+      throw ShapeError(
+          str("[", op, "] The size of tensor a (", a[lead + i - (longer.size() - a.size())],
+              ") must match the size of tensor b (", b[lead + i - (longer.size() - b.size())],
+              ") at non-singleton dimension ", lead + i, ": shapes ", a, " and ", b));
     }
     d = shorter[i];
   }
@@ -79,16 +81,19 @@ DimVector infer_size(const char* op, IntArrayRef sizes, int64_t numel) {
   int64_t known = 1, unknown = -1;
   for (size_t i = 0; i < out.size(); ++i) {
     if (out[i] == -1) {
-      if (unknown >= 0) throw ShapeError(str("[", op, "] only one dimension can be inferred, got ", sizes));
+      if (unknown >= 0)
+        throw ShapeError(str("[", op, "] only one dimension can be inferred, got ", sizes));
       unknown = static_cast<int64_t>(i);
     } else {
-      if (out[i] < 0) throw ShapeError(str("[", op, "] invalid shape dimension ", out[i], " in ", sizes));
+      if (out[i] < 0)
+        throw ShapeError(str("[", op, "] invalid shape dimension ", out[i], " in ", sizes));
       if (__builtin_mul_overflow(known, out[i], &known)) known = -1;
     }
   }
   if (unknown >= 0 && known == 0 && numel == 0) {
-    throw ShapeError(str("[", op, "] cannot reshape tensor of 0 elements into shape ", sizes,
-                         " because the unspecified dimension size -1 can be any value and is ambiguous"));
+    throw ShapeError(
+        str("[", op, "] cannot reshape tensor of 0 elements into shape ", sizes,
+            " because the unspecified dimension size -1 can be any value and is ambiguous"));
   }
   if (unknown >= 0 && known > 0 && numel % known == 0) {
     out[static_cast<size_t>(unknown)] = numel / known;
@@ -112,7 +117,8 @@ bool view_strides(IntArrayRef sizes, IntArrayRef strides, IntArrayRef new_sizes,
   int64_t base_stride = sizes.empty() ? 1 : strides[sizes.size() - 1];
   for (size_t d = sizes.size(); d-- > 0;) {
     run_numel *= sizes[d];
-    const bool run_ends = d == 0 || (sizes[d - 1] != 1 && strides[d - 1] != run_numel * base_stride);
+    const bool run_ends =
+        d == 0 || (sizes[d - 1] != 1 && strides[d - 1] != run_numel * base_stride);
     if (!run_ends) continue;
     while (next > 0 && (covered < run_numel || new_sizes[next - 1] == 1)) {
       --next;
@@ -132,17 +138,20 @@ bool view_strides(IntArrayRef sizes, IntArrayRef strides, IntArrayRef new_sizes,
 void check_geometry(const char* op, IntArrayRef sizes, IntArrayRef strides, int64_t offset,
                     int64_t capacity) {
   if (sizes.size() != strides.size()) {
-    throw ShapeError(str("[", op, "] mismatch in length of strides and shape: ", strides, " and ", sizes));
+    throw ShapeError(
+        str("[", op, "] mismatch in length of strides and shape: ", strides, " and ", sizes));
   }
   if (sizes.size() > kMaxDims) {
-    throw ShapeError(str("[", op, "] a tensor has at most ", kMaxDims, " dimensions, got rank ", sizes.size()));
+    throw ShapeError(
+        str("[", op, "] a tensor has at most ", kMaxDims, " dimensions, got rank ", sizes.size()));
   }
   if (offset < 0) throw ShapeError(str("[", op, "] Tensor: invalid storage offset ", offset));
   bool empty = false, overflow = false;
   int64_t last = offset, numel = 1;
   for (size_t d = 0; d < sizes.size(); ++d) {
     if (sizes[d] < 0) throw ShapeError(str("[", op, "] negative size in ", sizes));
-    if (strides[d] < 0) throw ShapeError(str("[", op, "] Negative strides are not supported, got ", strides));
+    if (strides[d] < 0)
+      throw ShapeError(str("[", op, "] Negative strides are not supported, got ", strides));
     empty |= sizes[d] == 0;
     overflow |= __builtin_mul_overflow(numel, std::max<int64_t>(sizes[d], 1), &numel);
     int64_t span = 0;
@@ -150,9 +159,9 @@ void check_geometry(const char* op, IntArrayRef sizes, IntArrayRef strides, int6
     overflow |= __builtin_add_overflow(last, span, &last);
   }
   if (overflow || (!empty && last >= capacity)) {
-    throw ShapeError(str("[", op, "] setStorage: sizes ", sizes, ", strides ", strides, ", storage offset ", offset,
-                         " are out of bounds for storage of ", capacity, " elements",
-                         overflow ? " (overflow)" : ""));
+    throw ShapeError(str("[", op, "] setStorage: sizes ", sizes, ", strides ", strides,
+                         ", storage offset ", offset, " are out of bounds for storage of ",
+                         capacity, " elements", overflow ? " (overflow)" : ""));
   }
 }
 

@@ -93,7 +93,9 @@ class SmallVector {
     size_ = 0;
   }
   friend bool operator==(const SmallVector& a, ArrayRef<T> b) { return ArrayRef<T>(a).equals(b); }
-  friend std::ostream& operator<<(std::ostream& os, const SmallVector& v) { return os << ArrayRef<T>(v); }
+  friend std::ostream& operator<<(std::ostream& os, const SmallVector& v) {
+    return os << ArrayRef<T>(v);
+  }
 
  private:
   T* inline_data() { return std::launder(reinterpret_cast<T*>(inline_)); }

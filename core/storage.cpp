@@ -25,7 +25,8 @@ void StorageImpl::dispose(StorageImpl* storage) noexcept {
 
 Storage Storage::allocate(size_t nbytes, Device device) {
   if (!device.is_cpu()) {
-    throw DeviceError(str("[allocate] ", device, " was asked for, but this build of Tarn has no CUDA"));
+    throw DeviceError(
+        str("[allocate] ", device, " was asked for, but this build of Tarn has no CUDA"));
   }
   StorageImpl* storage;
   if (nbytes <= kJointLimit) {
@@ -44,7 +45,8 @@ Storage Storage::allocate(size_t nbytes, Device device) {
   return Storage(IntrusivePtr<StorageImpl>::adopt(storage));
 }
 
-Storage Storage::borrow(void* data, size_t nbytes, Device device, std::function<void(void*)> deleter) {
+Storage Storage::borrow(void* data, size_t nbytes, Device device,
+                        std::function<void(void*)> deleter) {
   auto* storage = new StorageImpl;
   storage->data = data;
   storage->nbytes = nbytes;

@@ -11,7 +11,8 @@ namespace tarn {
 TensorImpl::TensorImpl(Storage s, ScalarType type, IntArrayRef sizes)
     : storage(std::move(s)), dims(inline_dims_), dtype(type) {
   const size_t n = sizes.size();
-  if (n > kInlineDims) [[unlikely]] reserve_dims(n);
+  if (n > kInlineDims) [[unlikely]]
+    reserve_dims(n);
   ndim = static_cast<int32_t>(n);
   int64_t stride = 1;
   for (size_t d = n; d-- > 0;) {
@@ -24,7 +25,8 @@ TensorImpl::TensorImpl(Storage s, ScalarType type, IntArrayRef sizes)
   for (size_t d = 0; d < n; ++d) numel *= dims[d];
 }
 
-TensorImpl::TensorImpl(Storage s, ScalarType type, IntArrayRef sizes, IntArrayRef strides, int64_t at)
+TensorImpl::TensorImpl(Storage s, ScalarType type, IntArrayRef sizes, IntArrayRef strides,
+                       int64_t at)
     : storage(std::move(s)), dims(inline_dims_), dtype(type) {
   set_geometry(sizes, strides, at);
 }
@@ -35,7 +37,8 @@ TensorImpl::~TensorImpl() {
 }
 
 void TensorImpl::reserve_dims(size_t n) {
-  if (n > kMaxDims) throw ShapeError(str("a tensor has at most ", kMaxDims, " dimensions, got ", n));
+  if (n > kMaxDims)
+    throw ShapeError(str("a tensor has at most ", kMaxDims, " dimensions, got ", n));
   release_dims();
   dims = n > kInlineDims ? static_cast<int64_t*>(allocate(2 * n * sizeof(int64_t))) : inline_dims_;
 }
@@ -58,21 +61,25 @@ void TensorImpl::set_geometry(IntArrayRef sizes, IntArrayRef strides, int64_t at
   contiguous = v.is_contiguous();
 }
 
-Tensor TensorBase::from_storage(Storage storage, ScalarType dtype, IntArrayRef sizes, IntArrayRef strides,
-                                int64_t storage_offset) {
+Tensor TensorBase::from_storage(Storage storage, ScalarType dtype, IntArrayRef sizes,
+                                IntArrayRef strides, int64_t storage_offset) {
   check_geometry("from_storage", sizes, strides, storage_offset,
                  static_cast<int64_t>(storage.nbytes()) / tarn::element_size(dtype));
   return Tensor(IntrusivePtr<TensorImpl>::adopt(
       new TensorImpl(std::move(storage), dtype, sizes, strides, storage_offset)));
 }
 
-void TensorBase::undefined() { throw Error("an undefined tensor was used: it was default-constructed or reset"); }
+void TensorBase::undefined() {
+  throw Error("an undefined tensor was used: it was default-constructed or reset");
+}
 
 void TensorBase::wrong_data_type(ScalarType asked) const {
   throw TypeError(str("expected scalar type ", asked, " but found ", dtype()));
 }
 
-int64_t TensorBase::size(int64_t d) const { return sizes()[static_cast<size_t>(wrap_dim("size", d, dim()))]; }
+int64_t TensorBase::size(int64_t d) const {
+  return sizes()[static_cast<size_t>(wrap_dim("size", d, dim()))];
+}
 
 int64_t TensorBase::stride(int64_t d) const {
   return strides()[static_cast<size_t>(wrap_dim("stride", d, dim()))];
@@ -91,7 +98,8 @@ std::string TensorBase::toString() const {
 Scalar TensorBase::item() const {
   TARN_CHECK(numel() == 1, "a Tensor with ", numel(), " elements cannot be converted to Scalar");
   const Tensor host = static_cast<const Tensor&>(*this).to(Device(kCPU));
-  return visit(dtype(), [&](auto tag) { return Scalar(*static_cast<decltype(tag)*>(host.data_ptr())); });
+  return visit(dtype(),
+               [&](auto tag) { return Scalar(*static_cast<decltype(tag)*>(host.data_ptr())); });
 }
 
 }  // namespace tarn

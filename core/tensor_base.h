@@ -30,8 +30,8 @@ class TensorBase {
 
   // A tensor over existing bytes: element i of dimension d lies strides[d] * i elements further.
   // Throws unless every element lies inside the storage.
-  static Tensor from_storage(Storage storage, ScalarType dtype, IntArrayRef sizes, IntArrayRef strides,
-                             int64_t storage_offset = 0);
+  static Tensor from_storage(Storage storage, ScalarType dtype, IntArrayRef sizes,
+                             IntArrayRef strides, int64_t storage_offset = 0);
 
   // --- Identity -----------------------------------------------------------------------------
   bool defined() const { return static_cast<bool>(impl_); }
@@ -41,7 +41,8 @@ class TensorBase {
   TensorImpl* unsafeGetTensorImpl() const { return impl_.get(); }
   // The implementation; throws Error for an undefined tensor.
   TensorImpl& impl() const {
-    if (!impl_) [[unlikely]] undefined();
+    if (!impl_) [[unlikely]]
+      undefined();
     return *impl_;
   }
 

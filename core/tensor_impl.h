@@ -16,7 +16,8 @@ class Node;
 struct GradState;
 
 struct TensorImpl final : RefCounted {
-  TensorImpl(Storage storage, ScalarType dtype, IntArrayRef sizes, IntArrayRef strides, int64_t offset);
+  TensorImpl(Storage storage, ScalarType dtype, IntArrayRef sizes, IntArrayRef strides,
+             int64_t offset);
   // Contiguous.
   TensorImpl(Storage storage, ScalarType dtype, IntArrayRef sizes);
   ~TensorImpl();
@@ -27,15 +28,13 @@ struct TensorImpl final : RefCounted {
 
   IntArrayRef sizes() const { return {dims, static_cast<size_t>(ndim)}; }
   IntArrayRef strides() const { return {dims + ndim, static_cast<size_t>(ndim)}; }
-  void* data() const {
-    return static_cast<char*>(storage.data()) + offset * element_size(dtype);
-  }
+  void* data() const { return static_cast<char*>(storage.data()) + offset * element_size(dtype); }
   View view() const { return {data(), dims, dims + ndim, ndim, dtype}; }
 
   Storage storage;
   int64_t offset = 0;  // in elements, from the start of the storage
   int64_t numel = 0;
-  int64_t* dims;       // ndim sizes, then ndim strides
+  int64_t* dims;  // ndim sizes, then ndim strides
   int32_t ndim = 0;
   ScalarType dtype;
   bool contiguous = true;

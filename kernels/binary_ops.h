@@ -11,9 +11,13 @@ struct Add : Pointwise<2, Rule::kSame> {  // a + alpha b
   static constexpr bool kTensorBackward = true;
   Number alpha{1, 1};
   template <class V>
-  TARN_HD V forward(V a, V b) const { return a + b * alpha.as<V>(); }
+  TARN_HD V forward(V a, V b) const {
+    return a + b * alpha.as<V>();
+  }
   template <class V>
-  TARN_HD V backward_a(V g, V, V, V) const { return g; }
+  TARN_HD V backward_a(V g, V, V, V) const {
+    return g;
+  }
   template <class V>
   TARN_HD V backward_b(V g, V, V, V) const {
     if (alpha.floating == 1) return g;
@@ -28,22 +32,33 @@ struct Mul : Pointwise<2, Rule::kSame> {
   TARN_HD V forward(V a, V b) const {
     if constexpr (std::is_same_v<V, int64_t>)
       return static_cast<V>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-    else return a * b;
+    else
+      return a * b;
   }
   template <class V>
-  TARN_HD V backward_a(V g, V, V b, V) const { return g * b; }
+  TARN_HD V backward_a(V g, V, V b, V) const {
+    return g * b;
+  }
   template <class V>
-  TARN_HD V backward_b(V g, V a, V, V) const { return g * a; }
+  TARN_HD V backward_b(V g, V a, V, V) const {
+    return g * a;
+  }
 };
 struct Div : Pointwise<2> {
   static constexpr const char* kName = "div";
   static constexpr unsigned kSaves[] = {kB, kA | kB};
   template <class V>
-  TARN_HD V forward(V a, V b) const { return a / b; }
+  TARN_HD V forward(V a, V b) const {
+    return a / b;
+  }
   template <class V>
-  TARN_HD V backward_a(V g, V, V b, V) const { return g / b; }
+  TARN_HD V backward_a(V g, V, V b, V) const {
+    return g / b;
+  }
   template <class V>
-  TARN_HD V backward_b(V g, V a, V b, V) const { return -g * ((a / b) / b); }
+  TARN_HD V backward_b(V g, V a, V b, V) const {
+    return -g * ((a / b) / b);
+  }
 };
 // Integer divisors must not be 0: the caller checks.
 struct FloorDivide : NoGradient<2, Rule::kSame> {
@@ -78,27 +93,41 @@ struct Remainder : Pointwise<2, Rule::kSame> {
   static constexpr const char* kName = "remainder";
   static constexpr unsigned kSaves[] = {kNothing, kA | kB};
   template <class V>
-  TARN_HD V forward(V a, V b) const { return remainder(a, b); }
+  TARN_HD V forward(V a, V b) const {
+    return remainder(a, b);
+  }
   template <class V>
-  TARN_HD V backward_a(V g, V, V, V) const { return g; }
+  TARN_HD V backward_a(V g, V, V, V) const {
+    return g;
+  }
   template <class V>
-  TARN_HD V backward_b(V g, V a, V b, V) const { return -g * floor(a / b); }
+  TARN_HD V backward_b(V g, V a, V b, V) const {
+    return -g * floor(a / b);
+  }
 };
 struct Fmod : Pointwise<2, Rule::kSame> {
   static constexpr const char* kName = "fmod";
   static constexpr unsigned kSaves[] = {kNothing, kA | kB};
   template <class V>
-  TARN_HD V forward(V a, V b) const { return fmod(a, b); }
+  TARN_HD V forward(V a, V b) const {
+    return fmod(a, b);
+  }
   template <class V>
-  TARN_HD V backward_a(V g, V, V, V) const { return g; }
+  TARN_HD V backward_a(V g, V, V, V) const {
+    return g;
+  }
   template <class V>
-  TARN_HD V backward_b(V g, V a, V b, V) const { return -g * trunc(a / b); }
+  TARN_HD V backward_b(V g, V a, V b, V) const {
+    return -g * trunc(a / b);
+  }
 };
 struct Pow : Pointwise<2, Rule::kNumber> {
   static constexpr const char* kName = "pow";
   static constexpr unsigned kSaves[] = {kA | kB, kA | kB | kY};
   template <class V>
-  TARN_HD V forward(V a, V b) const { return pow(a, b); }
+  TARN_HD V forward(V a, V b) const {
+    return pow(a, b);
+  }
   template <class V>
   TARN_HD V backward_a(V g, V a, V b, V) const {
     return where(b == Lit<V>(0), Lit<V>(0), g * (b * pow(a, b - Lit<V>(1))));
@@ -112,98 +141,136 @@ struct Atan2 : Pointwise<2> {
   static constexpr const char* kName = "atan2";
   static constexpr unsigned kSaves[] = {kA | kB, kA | kB};
   template <class V>
-  TARN_HD V forward(V a, V b) const { return atan2(a, b); }
+  TARN_HD V forward(V a, V b) const {
+    return atan2(a, b);
+  }
   template <class V>
-  TARN_HD V backward_a(V g, V a, V b, V) const { return g * (b / (a * a + b * b)); }
+  TARN_HD V backward_a(V g, V a, V b, V) const {
+    return g * (b / (a * a + b * b));
+  }
   template <class V>
-  TARN_HD V backward_b(V g, V a, V b, V) const { return -g * (a / (a * a + b * b)); }
+  TARN_HD V backward_b(V g, V a, V b, V) const {
+    return -g * (a / (a * a + b * b));
+  }
 };
 // Where both are equal each takes half of the gradient.
 struct Maximum : Pointwise<2, Rule::kSame> {
   static constexpr const char* kName = "maximum";
   static constexpr unsigned kSaves[] = {kA | kB, kA | kB};
   template <class V>
-  TARN_HD V forward(V a, V b) const { return max(a, b); }
+  TARN_HD V forward(V a, V b) const {
+    return max(a, b);
+  }
   template <class V>
   TARN_HD V backward_a(V g, V a, V b, V) const {
     return where(a == b, g * Lit<V>(0.5), where(a < b, Lit<V>(0), g));
   }
   template <class V>
-  TARN_HD V backward_b(V g, V a, V b, V) const { return backward_a(g, b, a, g); }
+  TARN_HD V backward_b(V g, V a, V b, V) const {
+    return backward_a(g, b, a, g);
+  }
 };
 struct Minimum : Pointwise<2, Rule::kSame> {
   static constexpr const char* kName = "minimum";
   static constexpr unsigned kSaves[] = {kA | kB, kA | kB};
   template <class V>
-  TARN_HD V forward(V a, V b) const { return min(a, b); }
+  TARN_HD V forward(V a, V b) const {
+    return min(a, b);
+  }
   template <class V>
   TARN_HD V backward_a(V g, V a, V b, V) const {
     return where(a == b, g * Lit<V>(0.5), where(a > b, Lit<V>(0), g));
   }
   template <class V>
-  TARN_HD V backward_b(V g, V a, V b, V) const { return backward_a(g, b, a, g); }
+  TARN_HD V backward_b(V g, V a, V b, V) const {
+    return backward_a(g, b, a, g);
+  }
 };
 
 // --- Binary: comparison and logic -------------------------------------------------------------
 struct Eq : NoGradient<2> {
   static constexpr const char* kName = "eq";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return static_cast<V>(a == b); }
+  TARN_HD V forward(V a, V b) const {
+    return static_cast<V>(a == b);
+  }
 };
 struct Ne : NoGradient<2> {
   static constexpr const char* kName = "ne";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return static_cast<V>(a != b); }
+  TARN_HD V forward(V a, V b) const {
+    return static_cast<V>(a != b);
+  }
 };
 struct Lt : NoGradient<2> {
   static constexpr const char* kName = "lt";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return static_cast<V>(a < b); }
+  TARN_HD V forward(V a, V b) const {
+    return static_cast<V>(a < b);
+  }
 };
 struct Le : NoGradient<2> {
   static constexpr const char* kName = "le";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return static_cast<V>(a <= b); }
+  TARN_HD V forward(V a, V b) const {
+    return static_cast<V>(a <= b);
+  }
 };
 struct Gt : NoGradient<2> {
   static constexpr const char* kName = "gt";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return static_cast<V>(a > b); }
+  TARN_HD V forward(V a, V b) const {
+    return static_cast<V>(a > b);
+  }
 };
 struct Ge : NoGradient<2> {
   static constexpr const char* kName = "ge";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return static_cast<V>(a >= b); }
+  TARN_HD V forward(V a, V b) const {
+    return static_cast<V>(a >= b);
+  }
 };
 struct LogicalAnd : NoGradient<2> {
   static constexpr const char* kName = "logical_and";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return static_cast<V>((a != V{0}) & (b != V{0})); }
+  TARN_HD V forward(V a, V b) const {
+    return static_cast<V>((a != V{0}) & (b != V{0}));
+  }
 };
 struct LogicalOr : NoGradient<2> {
   static constexpr const char* kName = "logical_or";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return static_cast<V>((a != V{0}) | (b != V{0})); }
+  TARN_HD V forward(V a, V b) const {
+    return static_cast<V>((a != V{0}) | (b != V{0}));
+  }
 };
 struct LogicalXor : NoGradient<2> {
   static constexpr const char* kName = "logical_xor";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return static_cast<V>((a != V{0}) != (b != V{0})); }
+  TARN_HD V forward(V a, V b) const {
+    return static_cast<V>((a != V{0}) != (b != V{0}));
+  }
 };
 struct BitwiseAnd : NoGradient<2, Rule::kInteger> {
   static constexpr const char* kName = "bitwise_and";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return a & b; }
+  TARN_HD V forward(V a, V b) const {
+    return a & b;
+  }
 };
 struct BitwiseOr : NoGradient<2, Rule::kInteger> {
   static constexpr const char* kName = "bitwise_or";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return a | b; }
+  TARN_HD V forward(V a, V b) const {
+    return a | b;
+  }
 };
 struct BitwiseXor : NoGradient<2, Rule::kInteger> {
   static constexpr const char* kName = "bitwise_xor";
   template <class V>
-  TARN_HD V forward(V a, V b) const { return a ^ b; }
+  TARN_HD V forward(V a, V b) const {
+    return a ^ b;
+  }
 };
 
 // --- Binary: losses of one prediction a and its target b ---------------------------------------
@@ -349,8 +416,8 @@ struct Addcdiv : Pointwise<3> {  // a + value b / c
 };
 
 using BinaryOps = List<Add, Mul, Div, FloorDivide, TruncDivide, Remainder, Fmod, Pow, Atan2,
-    Maximum, Minimum, Eq, Ne, Lt, Le, Gt, Ge, LogicalAnd, LogicalOr, LogicalXor, BitwiseAnd,
-    BitwiseOr, BitwiseXor, SquaredError, SmoothError, BceWithLogits>;
+                       Maximum, Minimum, Eq, Ne, Lt, Le, Gt, Ge, LogicalAnd, LogicalOr, LogicalXor,
+                       BitwiseAnd, BitwiseOr, BitwiseXor, SquaredError, SmoothError, BceWithLogits>;
 using TernaryOps = List<Where, Lerp, Addcmul, Addcdiv>;
 
 }  // namespace tarn::op

@@ -85,9 +85,7 @@ struct BFloat16 {
   uint16_t bits = 0;
   BFloat16() = default;
   TARN_HD explicit BFloat16(float value) : bits(round_from(value)) {}
-  TARN_HD operator float() const {
-    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-  }
+  TARN_HD operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
   TARN_HD static BFloat16 from_bits(uint16_t bits) {
     BFloat16 b;
     b.bits = bits;
@@ -107,17 +105,50 @@ static_assert(sizeof(Half) == 2 && sizeof(BFloat16) == 2);
 
 template <class T>
 struct ScalarTypeOfImpl;
-template <> struct ScalarTypeOfImpl<uint8_t> { static constexpr ScalarType value = kByte; };
-template <> struct ScalarTypeOfImpl<int8_t> { static constexpr ScalarType value = kChar; };
-template <> struct ScalarTypeOfImpl<int16_t> { static constexpr ScalarType value = kShort; };
-template <> struct ScalarTypeOfImpl<int32_t> { static constexpr ScalarType value = kInt; };
-template <> struct ScalarTypeOfImpl<long> { static constexpr ScalarType value = kLong; };
-template <> struct ScalarTypeOfImpl<long long> { static constexpr ScalarType value = kLong; };
-template <> struct ScalarTypeOfImpl<Half> { static constexpr ScalarType value = kHalf; };
-template <> struct ScalarTypeOfImpl<float> { static constexpr ScalarType value = kFloat; };
-template <> struct ScalarTypeOfImpl<double> { static constexpr ScalarType value = kDouble; };
-template <> struct ScalarTypeOfImpl<bool> { static constexpr ScalarType value = kBool; };
-template <> struct ScalarTypeOfImpl<BFloat16> { static constexpr ScalarType value = kBFloat16; };
+template <>
+struct ScalarTypeOfImpl<uint8_t> {
+  static constexpr ScalarType value = kByte;
+};
+template <>
+struct ScalarTypeOfImpl<int8_t> {
+  static constexpr ScalarType value = kChar;
+};
+template <>
+struct ScalarTypeOfImpl<int16_t> {
+  static constexpr ScalarType value = kShort;
+};
+template <>
+struct ScalarTypeOfImpl<int32_t> {
+  static constexpr ScalarType value = kInt;
+};
+template <>
+struct ScalarTypeOfImpl<long> {
+  static constexpr ScalarType value = kLong;
+};
+template <>
+struct ScalarTypeOfImpl<long long> {
+  static constexpr ScalarType value = kLong;
+};
+template <>
+struct ScalarTypeOfImpl<Half> {
+  static constexpr ScalarType value = kHalf;
+};
+template <>
+struct ScalarTypeOfImpl<float> {
+  static constexpr ScalarType value = kFloat;
+};
+template <>
+struct ScalarTypeOfImpl<double> {
+  static constexpr ScalarType value = kDouble;
+};
+template <>
+struct ScalarTypeOfImpl<bool> {
+  static constexpr ScalarType value = kBool;
+};
+template <>
+struct ScalarTypeOfImpl<BFloat16> {
+  static constexpr ScalarType value = kBFloat16;
+};
 
 // The ScalarType that stores C++ type T.
 template <class T>
@@ -168,16 +199,26 @@ constexpr ScalarType compute_type(ScalarType t) {
 template <class F>
 decltype(auto) visit(ScalarType type, F&& f) {
   switch (type) {
-    case ScalarType::Byte: return f(uint8_t{});
-    case ScalarType::Char: return f(int8_t{});
-    case ScalarType::Short: return f(int16_t{});
-    case ScalarType::Int: return f(int32_t{});
-    case ScalarType::Long: return f(int64_t{});
-    case ScalarType::Half: return f(Half{});
-    case ScalarType::Float: return f(float{});
-    case ScalarType::Bool: return f(bool{});
-    case ScalarType::BFloat16: return f(BFloat16{});
-    default: return f(double{});
+    case ScalarType::Byte:
+      return f(uint8_t{});
+    case ScalarType::Char:
+      return f(int8_t{});
+    case ScalarType::Short:
+      return f(int16_t{});
+    case ScalarType::Int:
+      return f(int32_t{});
+    case ScalarType::Long:
+      return f(int64_t{});
+    case ScalarType::Half:
+      return f(Half{});
+    case ScalarType::Float:
+      return f(float{});
+    case ScalarType::Bool:
+      return f(bool{});
+    case ScalarType::BFloat16:
+      return f(BFloat16{});
+    default:
+      return f(double{});
   }
 }
 

@@ -26,11 +26,11 @@ struct FillValue {
 
 // out = op(in[0], ...), all of one shape (broadcast inputs have stride 0).
 struct PointwiseArgs {
-  int op;                // index into op::PointwiseKernels (kernels/pointwise_ops.h)
-  int num_inputs;        // 1..4
-  ScalarType compute;    // kFloat, kDouble or kLong: the type the formula is evaluated in
-  const void* params;    // the op object itself: a trivially copyable struct of its scalars
-  bool flat;             // every view is contiguous, of one size and of dtype `compute`
+  int op;              // index into op::PointwiseKernels (kernels/pointwise_ops.h)
+  int num_inputs;      // 1..4
+  ScalarType compute;  // kFloat, kDouble or kLong: the type the formula is evaluated in
+  const void* params;  // the op object itself: a trivially copyable struct of its scalars
+  bool flat;           // every view is contiguous, of one size and of dtype `compute`
   View out;
   View in[4];
 };
@@ -87,20 +87,20 @@ struct NllLossBackwardArgs {
 // An index outside [-size, size), or [0, size) if !from_end, throws IndexError
 // "index 5 is out of bounds for dimension 1 with size 5" before anything is written.
 struct IndexSpec {
-  int count;               // 1..8
-  bool from_end = true;    // negative indices count from the end
-  View index[8];           // int64, broadcast to the shape of values
-  int64_t size[8];         // length of the indexed dimension
-  int64_t stride[8];       // its stride in self, in elements
-  int64_t dim[8];          // its number, for the error text
+  int count;             // 1..8
+  bool from_end = true;  // negative indices count from the end
+  View index[8];         // int64, broadcast to the shape of values
+  int64_t size[8];       // length of the indexed dimension
+  int64_t stride[8];     // its stride in self, in elements
+  int64_t dim[8];        // its number, for the error text
 };
-struct GatherArgs {        // values = self[index]
+struct GatherArgs {  // values = self[index]
   View values, self;
   IndexSpec spec;
 };
 // kAssign: the last write wins on the CPU. kAdd, kMultiply, kMax, kMin combine with what is there.
 enum class ScatterMode : int8_t { kAssign, kAdd, kMultiply, kMax, kMin };
-struct ScatterArgs {       // self[index] = values
+struct ScatterArgs {  // self[index] = values
   View self, values;
   IndexSpec spec;
   ScatterMode mode;

@@ -11,7 +11,7 @@
 //   kDifferentiable = false      for ops without a gradient;
 //   kTensorBackward = true       where the backward is at most one tensor operation, so that a fused
 //                                kernel would win nothing.
-// Adding one: the struct and its name in the list at the end of unary_ops.h or binary_ops.h, its line in
+// Adding one: the struct and its name in the list at the end of unary_ops.h, activation_ops.h or binary_ops.h, its line in
 // core/ops.h, and a reference row in tests/core/op_reference.h.
 #pragma once
 

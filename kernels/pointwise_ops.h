@@ -3,6 +3,7 @@
 
 #include <bit>
 
+#include "tarn/kernels/activation_ops.h"
 #include "tarn/kernels/binary_ops.h"
 #include "tarn/kernels/unary_ops.h"
 
@@ -34,12 +35,17 @@ TARN_HD V gradient(const Op& op, const V& g, const V& a, const V& b, const V& c,
   if constexpr (Op::kArity == 1) {
     return op.backward(g, a, y);
   } else if constexpr (Op::kArity == 2) {
-    if constexpr (I == 0) return op.backward_a(g, a, b, y);
-    else return op.backward_b(g, a, b, y);
+    if constexpr (I == 0)
+      return op.backward_a(g, a, b, y);
+    else
+      return op.backward_b(g, a, b, y);
   } else {
-    if constexpr (I == 0) return op.backward_a(g, a, b, c, y);
-    else if constexpr (I == 1) return op.backward_b(g, a, b, c, y);
-    else return op.backward_c(g, a, b, c, y);
+    if constexpr (I == 0)
+      return op.backward_a(g, a, b, c, y);
+    else if constexpr (I == 1)
+      return op.backward_b(g, a, b, c, y);
+    else
+      return op.backward_c(g, a, b, c, y);
   }
 }
 
@@ -54,7 +60,8 @@ struct Join<List<A...>> {
 template <class... A, class... B, class... Rest>
 struct Join<List<A...>, List<B...>, Rest...> : Join<List<A..., B...>, Rest...> {};
 
-template <class Op, bool HasKernel = Op::kDifferentiable && !Op::kTensorBackward, int Arity = Op::kArity>
+template <class Op, bool HasKernel = Op::kDifferentiable && !Op::kTensorBackward,
+          int Arity = Op::kArity>
 struct GradientsOf {
   using type = List<>;
 };
@@ -78,9 +85,9 @@ struct AllGradients<List<Ops...>> : Join<List<>, typename GradientsOf<Ops>::type
 
 }  // namespace detail
 
+using UnaryOps = detail::Join<ElementaryOps, ActivationOps>::type;
 using PointwiseOps = detail::Join<UnaryOps, BinaryOps, TernaryOps>::type;
 // PointwiseArgs::op counts along this list.
-using PointwiseKernels =
-    detail::Join<PointwiseOps, detail::AllGradients<PointwiseOps>::type>::type;
+using PointwiseKernels = detail::Join<PointwiseOps, detail::AllGradients<PointwiseOps>::type>::type;
 
 }  // namespace tarn::op

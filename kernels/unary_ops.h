@@ -1,4 +1,4 @@
-// Pointwise ops of one tensor. See pointwise_op.h for what each member means.
+// Elementary functions of one tensor. See pointwise_op.h for what each member means.
 #pragma once
 
 #include "tarn/kernels/pointwise_op.h"
@@ -11,59 +11,87 @@ struct Neg : Pointwise<1, Rule::kNumber> {
   static constexpr bool kTensorBackward = true;
   template <class V>
   TARN_HD V forward(V x) const {
-    if constexpr (std::is_same_v<V, int64_t>) return static_cast<V>(-static_cast<uint64_t>(x));
-    else return -x;
+    if constexpr (std::is_same_v<V, int64_t>)
+      return static_cast<V>(-static_cast<uint64_t>(x));
+    else
+      return -x;
   }
   template <class V>
-  TARN_HD V backward(V g, V, V) const { return -g; }
+  TARN_HD V backward(V g, V, V) const {
+    return -g;
+  }
 };
 struct Abs : Pointwise<1, Rule::kSame> {
   static constexpr const char* kName = "abs";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return abs(x); }
+  TARN_HD V forward(V x) const {
+    return abs(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g * sign(x); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g * sign(x);
+  }
 };
 struct Sign : Pointwise<1, Rule::kSame> {
   static constexpr const char* kName = "sign";
   static constexpr bool kTensorBackward = true;
   template <class V>
-  TARN_HD V forward(V x) const { return sign(x); }
+  TARN_HD V forward(V x) const {
+    return sign(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V, V) const { return zero_of(g); }
+  TARN_HD V backward(V g, V, V) const {
+    return zero_of(g);
+  }
 };
 struct Square : Pointwise<1, Rule::kSame> {
   static constexpr const char* kName = "square";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return x * x; }
+  TARN_HD V forward(V x) const {
+    return x * x;
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g * (x * Lit<V>(2)); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g * (x * Lit<V>(2));
+  }
 };
 struct Reciprocal : Pointwise<1> {
   static constexpr const char* kName = "reciprocal";
   static constexpr unsigned kSaves[] = {kY};
   template <class V>
-  TARN_HD V forward(V x) const { return Lit<V>(1) / x; }
+  TARN_HD V forward(V x) const {
+    return Lit<V>(1) / x;
+  }
   template <class V>
-  TARN_HD V backward(V g, V, V y) const { return -g * (y * y); }
+  TARN_HD V backward(V g, V, V y) const {
+    return -g * (y * y);
+  }
 };
 struct Sqrt : Pointwise<1> {
   static constexpr const char* kName = "sqrt";
   static constexpr unsigned kSaves[] = {kY};
   template <class V>
-  TARN_HD V forward(V x) const { return sqrt(x); }
+  TARN_HD V forward(V x) const {
+    return sqrt(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V, V y) const { return g / (y * Lit<V>(2)); }
+  TARN_HD V backward(V g, V, V y) const {
+    return g / (y * Lit<V>(2));
+  }
 };
 struct Rsqrt : Pointwise<1> {
   static constexpr const char* kName = "rsqrt";
   static constexpr unsigned kSaves[] = {kY};
   template <class V>
-  TARN_HD V forward(V x) const { return rsqrt(x); }
+  TARN_HD V forward(V x) const {
+    return rsqrt(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V, V y) const { return g * (y * y * y) * Lit<V>(-0.5); }
+  TARN_HD V backward(V g, V, V y) const {
+    return g * (y * y * y) * Lit<V>(-0.5);
+  }
 };
 // Integers pass through: rounding them changes nothing.
 template <class Derived>
@@ -71,31 +99,43 @@ struct Rounding : Pointwise<1, Rule::kSame> {
   static constexpr bool kTensorBackward = true;
   template <class V>
   TARN_HD V forward(V x) const {
-    if constexpr (std::is_same_v<V, int64_t>) return x;
-    else return Derived::round_to(x);
+    if constexpr (std::is_same_v<V, int64_t>)
+      return x;
+    else
+      return Derived::round_to(x);
   }
   template <class V>
-  TARN_HD V backward(V g, V, V) const { return zero_of(g); }
+  TARN_HD V backward(V g, V, V) const {
+    return zero_of(g);
+  }
 };
 struct Floor : Rounding<Floor> {
   static constexpr const char* kName = "floor";
   template <class V>
-  TARN_HD static V round_to(V x) { return floor(x); }
+  TARN_HD static V round_to(V x) {
+    return floor(x);
+  }
 };
 struct Ceil : Rounding<Ceil> {
   static constexpr const char* kName = "ceil";
   template <class V>
-  TARN_HD static V round_to(V x) { return ceil(x); }
+  TARN_HD static V round_to(V x) {
+    return ceil(x);
+  }
 };
 struct Round : Rounding<Round> {
   static constexpr const char* kName = "round";
   template <class V>
-  TARN_HD static V round_to(V x) { return math::round(x); }
+  TARN_HD static V round_to(V x) {
+    return math::round(x);
+  }
 };
 struct Trunc : Rounding<Trunc> {
   static constexpr const char* kName = "trunc";
   template <class V>
-  TARN_HD static V round_to(V x) { return trunc(x); }
+  TARN_HD static V round_to(V x) {
+    return trunc(x);
+  }
 };
 // Keeps [min, max]; a missing bound is the type's extreme.
 struct Clamp : Pointwise<1, Rule::kSame> {
@@ -119,259 +159,193 @@ struct Exp : Pointwise<1> {
   static constexpr const char* kName = "exp";
   static constexpr unsigned kSaves[] = {kY};
   template <class V>
-  TARN_HD V forward(V x) const { return exp(x); }
+  TARN_HD V forward(V x) const {
+    return exp(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V, V y) const { return g * y; }
+  TARN_HD V backward(V g, V, V y) const {
+    return g * y;
+  }
 };
 struct Expm1 : Pointwise<1> {
   static constexpr const char* kName = "expm1";
   static constexpr unsigned kSaves[] = {kY};
   template <class V>
-  TARN_HD V forward(V x) const { return expm1(x); }
+  TARN_HD V forward(V x) const {
+    return expm1(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V, V y) const { return g * (y + Lit<V>(1)); }
+  TARN_HD V backward(V g, V, V y) const {
+    return g * (y + Lit<V>(1));
+  }
 };
 struct Log : Pointwise<1> {
   static constexpr const char* kName = "log";
   static constexpr unsigned kSaves[] = {kX};
   static constexpr bool kTensorBackward = true;
   template <class V>
-  TARN_HD V forward(V x) const { return log(x); }
+  TARN_HD V forward(V x) const {
+    return log(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g / x; }
+  TARN_HD V backward(V g, V x, V) const {
+    return g / x;
+  }
 };
 struct Log2 : Pointwise<1> {
   static constexpr const char* kName = "log2";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return log2(x); }
+  TARN_HD V forward(V x) const {
+    return log2(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g / (x * Lit<V>(0.69314718055994530942)); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g / (x * Lit<V>(0.69314718055994530942));
+  }
 };
 struct Log10 : Pointwise<1> {
   static constexpr const char* kName = "log10";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return log10(x); }
+  TARN_HD V forward(V x) const {
+    return log10(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g / (x * Lit<V>(2.30258509299404568402)); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g / (x * Lit<V>(2.30258509299404568402));
+  }
 };
 struct Log1p : Pointwise<1> {
   static constexpr const char* kName = "log1p";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return log1p(x); }
+  TARN_HD V forward(V x) const {
+    return log1p(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g / (x + Lit<V>(1)); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g / (x + Lit<V>(1));
+  }
 };
 struct Sin : Pointwise<1> {
   static constexpr const char* kName = "sin";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return sin(x); }
+  TARN_HD V forward(V x) const {
+    return sin(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g * cos(x); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g * cos(x);
+  }
 };
 struct Cos : Pointwise<1> {
   static constexpr const char* kName = "cos";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return cos(x); }
+  TARN_HD V forward(V x) const {
+    return cos(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return -g * sin(x); }
+  TARN_HD V backward(V g, V x, V) const {
+    return -g * sin(x);
+  }
 };
 struct Tan : Pointwise<1> {
   static constexpr const char* kName = "tan";
   static constexpr unsigned kSaves[] = {kY};
   template <class V>
-  TARN_HD V forward(V x) const { return tan(x); }
+  TARN_HD V forward(V x) const {
+    return tan(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V, V y) const { return g * (y * y + Lit<V>(1)); }
+  TARN_HD V backward(V g, V, V y) const {
+    return g * (y * y + Lit<V>(1));
+  }
 };
 struct Asin : Pointwise<1> {
   static constexpr const char* kName = "asin";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return asin(x); }
+  TARN_HD V forward(V x) const {
+    return asin(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g * rsqrt(-x * x + Lit<V>(1)); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g * rsqrt(-x * x + Lit<V>(1));
+  }
 };
 struct Acos : Pointwise<1> {
   static constexpr const char* kName = "acos";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return acos(x); }
+  TARN_HD V forward(V x) const {
+    return acos(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return -g * rsqrt(-x * x + Lit<V>(1)); }
+  TARN_HD V backward(V g, V x, V) const {
+    return -g * rsqrt(-x * x + Lit<V>(1));
+  }
 };
 struct Atan : Pointwise<1> {
   static constexpr const char* kName = "atan";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return atan(x); }
+  TARN_HD V forward(V x) const {
+    return atan(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g / (x * x + Lit<V>(1)); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g / (x * x + Lit<V>(1));
+  }
 };
 struct Sinh : Pointwise<1> {
   static constexpr const char* kName = "sinh";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return sinh(x); }
+  TARN_HD V forward(V x) const {
+    return sinh(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g * cosh(x); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g * cosh(x);
+  }
 };
 struct Cosh : Pointwise<1> {
   static constexpr const char* kName = "cosh";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return cosh(x); }
+  TARN_HD V forward(V x) const {
+    return cosh(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g * sinh(x); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g * sinh(x);
+  }
 };
 struct Erf : Pointwise<1> {
   static constexpr const char* kName = "erf";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return erf(x); }
+  TARN_HD V forward(V x) const {
+    return erf(x);
+  }
   template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g * (exp(-x * x) * Lit<V>(1.12837916709551257390)); }
+  TARN_HD V backward(V g, V x, V) const {
+    return g * (exp(-x * x) * Lit<V>(1.12837916709551257390));
+  }
 };
 struct Erfc : Pointwise<1> {
   static constexpr const char* kName = "erfc";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD V forward(V x) const { return erfc(x); }
-  template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g * (exp(-x * x) * Lit<V>(-1.12837916709551257390)); }
-};
-
-// --- Unary: activations -----------------------------------------------------------------------
-struct Tanh : Pointwise<1> {
-  static constexpr const char* kName = "tanh";
-  static constexpr unsigned kSaves[] = {kY};
-  template <class V>
-  TARN_HD V forward(V x) const { return tanh(x); }
-  template <class V>
-  TARN_HD V backward(V g, V, V y) const { return g * (-y * y + Lit<V>(1)); }
-};
-struct Sigmoid : Pointwise<1> {
-  static constexpr const char* kName = "sigmoid";
-  static constexpr unsigned kSaves[] = {kY};
-  template <class V>
-  TARN_HD V forward(V x) const { return sigmoid(x); }
-  template <class V>
-  TARN_HD V backward(V g, V, V y) const { return g * (-y + Lit<V>(1)) * y; }
-};
-struct LogSigmoid : Pointwise<1> {
-  static constexpr const char* kName = "log_sigmoid";
-  static constexpr unsigned kSaves[] = {kX};
-  template <class V>
-  TARN_HD V forward(V x) const { return -softplus1(-x); }
-  template <class V>
-  TARN_HD V backward(V g, V x, V) const { return g * sigmoid(-x); }
-};
-struct Relu : Pointwise<1, Rule::kNumber> {
-  static constexpr const char* kName = "relu";
-  static constexpr unsigned kSaves[] = {kY};
-  template <class V>
-  TARN_HD V forward(V x) const { return x < V{0} ? V{0} : x; }
-  template <class V>
-  TARN_HD V backward(V g, V, V y) const { return where(y <= Lit<V>(0), Lit<V>(0), g); }
-};
-struct LeakyRelu : Pointwise<1> {
-  static constexpr const char* kName = "leaky_relu";
-  static constexpr unsigned kSaves[] = {kX};
-  double negative_slope = 0.01;
-  template <class V>
-  TARN_HD V forward(V x) const { return x > V{0} ? x : x * Lit<V>(negative_slope); }
-  template <class V>
-  TARN_HD V backward(V g, V x, V) const { return where(x > Lit<V>(0), g, g * Lit<V>(negative_slope)); }
-};
-// scale * x above 0, scale * alpha * (e^(input_scale x) - 1) below: ELU, SELU and CELU.
-struct Elu : Pointwise<1> {
-  static constexpr const char* kName = "elu";
-  static constexpr unsigned kSaves[] = {kX};
-  double alpha = 1, scale = 1, input_scale = 1;
-  template <class V>
   TARN_HD V forward(V x) const {
-    return x > V{0} ? x * Lit<V>(scale) : expm1(x * Lit<V>(input_scale)) * Lit<V>(scale * alpha);
-  }
-  // The exponential's argument is held at 0 where it is not used, or its own gradient would overflow.
-  template <class V>
-  TARN_HD V backward(V g, V x, V) const {
-    const V low = where(x > Lit<V>(0), Lit<V>(0), x);
-    return where(x > Lit<V>(0), g * Lit<V>(scale),
-                 g * exp(low * Lit<V>(input_scale)) * Lit<V>(scale * alpha * input_scale));
-  }
-};
-// x * P(Z <= x) for a normal Z (https://arxiv.org/abs/1606.08415).
-struct Gelu : Pointwise<1> {
-  static constexpr const char* kName = "gelu";
-  static constexpr unsigned kSaves[] = {kX};
-  template <class V>
-  TARN_HD static V cdf(const V& x) {
-    return (erf(x * Lit<V>(0.70710678118654752440)) + Lit<V>(1)) * Lit<V>(0.5);
-  }
-  template <class V>
-  TARN_HD V forward(V x) const { return x * cdf(x); }
-  template <class V>
-  TARN_HD V backward(V g, V x, V) const {
-    return g * (cdf(x) + x * exp(x * x * Lit<V>(-0.5)) * Lit<V>(0.39894228040143267794));
-  }
-};
-// The same with P approximated by a tanh; beta = sqrt(2 / pi).
-struct GeluTanh : Pointwise<1> {
-  static constexpr const char* kName = "gelu_tanh";
-  static constexpr unsigned kSaves[] = {kX};
-  template <class V>
-  TARN_HD static V inner(const V& x) {
-    return tanh(x * (x * x * Lit<V>(0.044715) + Lit<V>(1)) * Lit<V>(0.79788456080286535588));
-  }
-  template <class V>
-  TARN_HD V forward(V x) const { return x * Lit<V>(0.5) * (inner(x) + Lit<V>(1)); }
-  template <class V>
-  TARN_HD V backward(V g, V x, V) const {
-    const V t = inner(x);
-    const V slope = (x * x * Lit<V>(0.134145) + Lit<V>(1)) * Lit<V>(0.79788456080286535588);
-    return g * ((t + Lit<V>(1)) * Lit<V>(0.5) + x * (-t * t + Lit<V>(1)) * slope * Lit<V>(0.5));
-  }
-};
-struct Silu : Pointwise<1> {
-  static constexpr const char* kName = "silu";
-  static constexpr unsigned kSaves[] = {kX};
-  template <class V>
-  TARN_HD V forward(V x) const { return x * sigmoid(x); }
-  template <class V>
-  TARN_HD V backward(V g, V x, V) const {
-    const V s = sigmoid(x);
-    return g * s * (x * (-s + Lit<V>(1)) + Lit<V>(1));
-  }
-};
-struct Mish : Pointwise<1> {
-  static constexpr const char* kName = "mish";
-  static constexpr unsigned kSaves[] = {kX};
-  template <class V>
-  TARN_HD V forward(V x) const { return x * tanh(softplus1(x)); }
-  template <class V>
-  TARN_HD V backward(V g, V x, V) const {
-    const V t = tanh(softplus1(x));
-    return g * (t + x * sigmoid(x) * (-t * t + Lit<V>(1)));
-  }
-};
-// log(1 + e^(beta x)) / beta, and x itself where beta x > threshold.
-struct Softplus : Pointwise<1> {
-  static constexpr const char* kName = "softplus";
-  static constexpr unsigned kSaves[] = {kX};
-  double beta = 1, threshold = 20;
-  template <class V>
-  TARN_HD V forward(V x) const {
-    const V z = x * Lit<V>(beta);
-    return z > Lit<V>(threshold) ? x : softplus1(z) / Lit<V>(beta);
+    return erfc(x);
   }
   template <class V>
   TARN_HD V backward(V g, V x, V) const {
-    const V z = x * Lit<V>(beta);
-    return where(z > Lit<V>(threshold), g, g * sigmoid(z));
+    return g * (exp(-x * x) * Lit<V>(-1.12837916709551257390));
   }
 };
 
@@ -379,32 +353,42 @@ struct Softplus : Pointwise<1> {
 struct LogicalNot : NoGradient<1> {
   static constexpr const char* kName = "logical_not";
   template <class V>
-  TARN_HD V forward(V x) const { return static_cast<V>(x == V{0}); }
+  TARN_HD V forward(V x) const {
+    return static_cast<V>(x == V{0});
+  }
 };
 struct BitwiseNot : NoGradient<1, Rule::kInteger> {
   static constexpr const char* kName = "bitwise_not";
   template <class V>
-  TARN_HD V forward(V x) const { return ~x; }
+  TARN_HD V forward(V x) const {
+    return ~x;
+  }
 };
 struct IsNan : NoGradient<1> {
   static constexpr const char* kName = "isnan";
   template <class V>
-  TARN_HD V forward(V x) const { return static_cast<V>(x != x); }
+  TARN_HD V forward(V x) const {
+    return static_cast<V>(x != x);
+  }
 };
 struct IsInf : NoGradient<1> {
   static constexpr const char* kName = "isinf";
   template <class V>
-  TARN_HD V forward(V x) const { return static_cast<V>(x == x && x - x != x - x); }
+  TARN_HD V forward(V x) const {
+    return static_cast<V>(x == x && x - x != x - x);
+  }
 };
 struct IsFinite : NoGradient<1> {
   static constexpr const char* kName = "isfinite";
   template <class V>
-  TARN_HD V forward(V x) const { return static_cast<V>(x - x == x - x); }
+  TARN_HD V forward(V x) const {
+    return static_cast<V>(x - x == x - x);
+  }
 };
 
-using UnaryOps = List<Neg, Abs, Sign, Square, Reciprocal, Sqrt, Rsqrt, Floor, Ceil, Round, Trunc,
-    Clamp, Exp, Expm1, Log, Log2, Log10, Log1p, Sin, Cos, Tan, Asin, Acos, Atan, Sinh, Cosh, Erf,
-    Erfc, Tanh, Sigmoid, LogSigmoid, Relu, LeakyRelu, Elu, Gelu, GeluTanh, Silu, Mish, Softplus,
-    LogicalNot, BitwiseNot, IsNan, IsInf, IsFinite>;
+using ElementaryOps =
+    List<Neg, Abs, Sign, Square, Reciprocal, Sqrt, Rsqrt, Floor, Ceil, Round, Trunc, Clamp, Exp,
+         Expm1, Log, Log2, Log10, Log1p, Sin, Cos, Tan, Asin, Acos, Atan, Sinh, Cosh, Erf, Erfc,
+         LogicalNot, BitwiseNot, IsNan, IsInf, IsFinite>;
 
 }  // namespace tarn::op

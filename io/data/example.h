@@ -23,7 +23,7 @@ struct Example {
   Target target;
 };
 
-// Converts from and to its data.
+// Converts from and to its data, a temporary to a value of its own: `const Tensor& x = set.get(0)` is safe.
 template <typename Data>
 struct Example<Data, example::NoTarget> {
   using DataType = Data;
@@ -31,8 +31,9 @@ struct Example<Data, example::NoTarget> {
 
   Example() = default;
   Example(Data data_) : data(std::move(data_)) {}  // NOLINT
-  operator Data&() { return data; }                // NOLINT
-  operator const Data&() const { return data; }    // NOLINT
+  operator Data&() & { return data; }              // NOLINT
+  operator const Data&() const& { return data; }   // NOLINT
+  operator Data() && { return std::move(data); }   // NOLINT
 
   Data data;
 };

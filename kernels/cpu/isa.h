@@ -12,10 +12,12 @@ namespace tarn::cpu {
 
 #if defined(__x86_64__)
 #if defined(__clang__)
-#define TARN_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,bmi2")))
+#define TARN_TARGET_AVX512 \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,bmi2")))
 #else
 #define TARN_TARGET_AVX512 \
-  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,bmi2,prefer-vector-width=512")))
+  __attribute__((          \
+      target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,bmi2,prefer-vector-width=512")))
 #endif
 #define TARN_TARGET_AVX2 __attribute__((target("avx2,fma,f16c,bmi2")))
 #else
@@ -40,9 +42,12 @@ void run_baseline(Args... args) {
 template <class Body, class... Args>
 auto select_isa() -> void (*)(Args...) {
   switch (cpu_isa()) {
-    case CpuIsa::Avx512: return &run_avx512<Body, Args...>;
-    case CpuIsa::Avx2: return &run_avx2<Body, Args...>;
-    default: return &run_baseline<Body, Args...>;
+    case CpuIsa::Avx512:
+      return &run_avx512<Body, Args...>;
+    case CpuIsa::Avx2:
+      return &run_avx2<Body, Args...>;
+    default:
+      return &run_baseline<Body, Args...>;
   }
 }
 

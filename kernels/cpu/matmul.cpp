@@ -58,7 +58,8 @@ class FloatCopy {
     matrix.column = 1;
     const Converter load = converter(kFloat, m.dtype);
     for (int64_t i = 0; i < m.rows; ++i) {
-      load(values_ + i * m.columns, 1, m.data + i * m.row * element_size(m.dtype), m.column, m.columns);
+      load(values_ + i * m.columns, 1, m.data + i * m.row * element_size(m.dtype), m.column,
+           m.columns);
     }
   }
   ~FloatCopy() { deallocate(values_, bytes_); }
@@ -67,7 +68,8 @@ class FloatCopy {
   void store(const Matrix& m) const {
     const Converter save = converter(m.dtype, kFloat);
     for (int64_t i = 0; i < m.rows; ++i) {
-      save(m.data + i * m.row * element_size(m.dtype), m.column, values_ + i * m.columns, 1, m.columns);
+      save(m.data + i * m.row * element_size(m.dtype), m.column, values_ + i * m.columns, 1,
+           m.columns);
     }
   }
   Matrix matrix;
@@ -99,29 +101,35 @@ void multiply_integers(const MatmulArgs& args, const Matrix& c, const Matrix& a,
   const auto beta = static_cast<uint64_t>(static_cast<int64_t>(args.beta));
   parallel_for(0, c.rows, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, a.columns * c.columns)),
                [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      for (int64_t j = 0; j < c.columns; ++j) {
-        uint64_t sum = 0;
-        for (int64_t p = 0; p < a.columns; ++p) {
-          sum += static_cast<uint64_t>(reinterpret_cast<const T*>(a.data)[i * a.row + p * a.column]) *
-                 static_cast<uint64_t>(reinterpret_cast<const T*>(b.data)[p * b.row + j * b.column]);
-        }
-        T& out = reinterpret_cast<T*>(c.data)[i * c.row + j * c.column];
-        const uint64_t bias = args.bias.data ? static_cast<uint64_t>(args.bias.as<T>()[j]) : 0;
-        const int64_t total = static_cast<int64_t>(alpha * sum + (beta ? beta * static_cast<uint64_t>(out) : 0) + bias);
-        out = static_cast<T>(args.relu && total < 0 ? 0 : total);
-      }
-    }
-  });
+                 for (int64_t i = begin; i < end; ++i) {
+                   for (int64_t j = 0; j < c.columns; ++j) {
+                     uint64_t sum = 0;
+                     for (int64_t p = 0; p < a.columns; ++p) {
+                       sum += static_cast<uint64_t>(
+                                  reinterpret_cast<const T*>(a.data)[i * a.row + p * a.column]) *
+                              static_cast<uint64_t>(
+                                  reinterpret_cast<const T*>(b.data)[p * b.row + j * b.column]);
+                     }
+                     T& out = reinterpret_cast<T*>(c.data)[i * c.row + j * c.column];
+                     const uint64_t bias =
+                         args.bias.data ? static_cast<uint64_t>(args.bias.as<T>()[j]) : 0;
+                     const int64_t total = static_cast<int64_t>(
+                         alpha * sum + (beta ? beta * static_cast<uint64_t>(out) : 0) + bias);
+                     out = static_cast<T>(args.relu && total < 0 ? 0 : total);
+                   }
+                 }
+               });
 }
 
-void multiply(const MatmulArgs& args, const Matrix& c, const Matrix& a, const Matrix& b, ScalarType dtype) {
+void multiply(const MatmulArgs& args, const Matrix& c, const Matrix& a, const Matrix& b,
+              ScalarType dtype) {
   if (dtype == kFloat) return multiply<float>(args, c, a, b);
   if (dtype == kDouble) return multiply<double>(args, c, a, b);
   if (is_floating_point(dtype)) return multiply_16bit(args, c, a, b);
   visit(dtype, [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) multiply_integers<T>(args, c, a, b);
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+      multiply_integers<T>(args, c, a, b);
   });
 }
 
@@ -131,12 +139,15 @@ void matmul(const MatmulArgs& args) {
   int64_t batches = 1;
   for (int d = 0; d < args.out.ndim - 2; ++d) batches *= args.out.sizes[d];
   if (batches == 1) {
-    return multiply(args, Matrix(args.out, 0), Matrix(args.a, 0), Matrix(args.b, 0), args.out.dtype);
+    return multiply(args, Matrix(args.out, 0), Matrix(args.a, 0), Matrix(args.b, 0),
+                    args.out.dtype);
   }
   const Matrix shape(args.a, 0);
-  const int64_t cost = std::max<int64_t>(1, shape.rows * shape.columns * args.out.sizes[args.out.ndim - 1]);
+  const int64_t cost =
+      std::max<int64_t>(1, shape.rows * shape.columns * args.out.sizes[args.out.ndim - 1]);
   // Many small products share the threads; few large ones use them inside.
-  const int64_t grain = batches >= 2 * get_num_threads() ? std::max<int64_t>(1, 65536 / cost) : batches;
+  const int64_t grain =
+      batches >= 2 * get_num_threads() ? std::max<int64_t>(1, 65536 / cost) : batches;
   parallel_for(0, batches, grain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       multiply(args, Matrix(args.out, i), Matrix(args.a, i), Matrix(args.b, i), args.out.dtype);

@@ -6,9 +6,12 @@
 
 namespace tarn::cpu {
 
-template <> const PointwiseLoop* pointwise_loops<float>(CpuIsa isa);
-template <> const PointwiseLoop* pointwise_loops<double>(CpuIsa isa);
-template <> const PointwiseLoop* pointwise_loops<int64_t>(CpuIsa isa);
+template <>
+const PointwiseLoop* pointwise_loops<float>(CpuIsa isa);
+template <>
+const PointwiseLoop* pointwise_loops<double>(CpuIsa isa);
+template <>
+const PointwiseLoop* pointwise_loops<int64_t>(CpuIsa isa);
 
 namespace {
 
@@ -22,7 +25,8 @@ class BufferedRun {
  public:
   BufferedRun(const PointwiseArgs& args, PointwiseLoop loop) : args_(args), loop_(loop) {
     for (int k = 0; k < args.num_inputs; ++k) {
-      if (args.in[k].dtype != ScalarTypeOf<V>) load_[k] = converter(ScalarTypeOf<V>, args.in[k].dtype);
+      if (args.in[k].dtype != ScalarTypeOf<V>)
+        load_[k] = converter(ScalarTypeOf<V>, args.in[k].dtype);
     }
     if (args.out.dtype != ScalarTypeOf<V>) store_ = converter(args.out.dtype, ScalarTypeOf<V>);
     copy_ = converter(ScalarTypeOf<V>, ScalarTypeOf<V>);
@@ -49,7 +53,8 @@ class BufferedRun {
         }
         in[k] = buffers[k];
         // A broadcast element fills its buffer once.
-        if (step != 0 || begin == 0) (load_[k] ? load_[k] : copy_)(buffers[k], 1, from, step, length);
+        if (step != 0 || begin == 0)
+          (load_[k] ? load_[k] : copy_)(buffers[k], 1, from, step, length);
       }
       char* to = p[0] + begin * stride[0] * element_size(args_.out.dtype);
       void* out = direct_out ? static_cast<void*>(to) : buffers[kMaxInputs];
@@ -84,9 +89,12 @@ void run(const PointwiseArgs& args) {
 
 void pointwise(const PointwiseArgs& args) {
   switch (args.compute) {
-    case kFloat: return run<float>(args);
-    case kDouble: return run<double>(args);
-    default: return run<int64_t>(args);
+    case kFloat:
+      return run<float>(args);
+    case kDouble:
+      return run<double>(args);
+    default:
+      return run<int64_t>(args);
   }
 }
 

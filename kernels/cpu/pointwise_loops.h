@@ -20,7 +20,8 @@ namespace detail {
 template <class Op, class V>
 struct PointwiseBody {
   template <size_t... I>
-  TARN_HD static void loop(const Op op, V* out, const void* const* in, int64_t n, std::index_sequence<I...>) {
+  TARN_HD static void loop(const Op op, V* out, const void* const* in, int64_t n,
+                           std::index_sequence<I...>) {
     const V* const p[] = {static_cast<const V*>(in[I])...};
     // Each element depends on its own inputs only, also when out is one of them.
 #if defined(__clang__)
@@ -31,7 +32,8 @@ struct PointwiseBody {
     for (int64_t i = 0; i < n; ++i) out[i] = op.forward(p[I][i]...);
   }
   TARN_HD static void run(const void* params, void* out, const void* const* in, int64_t n) {
-    loop(*static_cast<const Op*>(params), static_cast<V*>(out), in, n, std::make_index_sequence<Op::kArity>{});
+    loop(*static_cast<const Op*>(params), static_cast<V*>(out), in, n,
+         std::make_index_sequence<Op::kArity>{});
   }
 };
 
@@ -52,9 +54,11 @@ constexpr PointwiseLoop loop_for(CpuIsa isa) {
     using Body = PointwiseBody<Op, V>;
     // Wider vectors pay for float; the other types mostly call the C library or move memory.
     if constexpr (std::is_same_v<V, float>) {
-      if (isa == CpuIsa::Avx512) return &run_avx512<Body, const void*, void*, const void* const*, int64_t>;
+      if (isa == CpuIsa::Avx512)
+        return &run_avx512<Body, const void*, void*, const void* const*, int64_t>;
     }
-    if (isa != CpuIsa::Baseline) return &run_avx2<Body, const void*, void*, const void* const*, int64_t>;
+    if (isa != CpuIsa::Baseline)
+      return &run_avx2<Body, const void*, void*, const void* const*, int64_t>;
     return &run_baseline<Body, const void*, void*, const void* const*, int64_t>;
   }
 }
@@ -68,9 +72,12 @@ const PointwiseLoop* loops_of(List<Ops...>) {
 template <class V>
 const PointwiseLoop* select_loops(CpuIsa isa) {
   switch (isa) {
-    case CpuIsa::Avx512: return loops_of<V, CpuIsa::Avx512>(op::PointwiseKernels{});
-    case CpuIsa::Avx2: return loops_of<V, CpuIsa::Avx2>(op::PointwiseKernels{});
-    default: return loops_of<V, CpuIsa::Baseline>(op::PointwiseKernels{});
+    case CpuIsa::Avx512:
+      return loops_of<V, CpuIsa::Avx512>(op::PointwiseKernels{});
+    case CpuIsa::Avx2:
+      return loops_of<V, CpuIsa::Avx2>(op::PointwiseKernels{});
+    default:
+      return loops_of<V, CpuIsa::Baseline>(op::PointwiseKernels{});
   }
 }
 

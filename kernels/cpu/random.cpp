@@ -6,7 +6,7 @@
 //                the second value kept in the engine. Otherwise blocks of 16 (box_muller.h); with a
 //                remainder the last 16 elements are drawn anew as one more block. 16-bit types
 //                compute in float and draw nothing for the remainder first.
-//   bernoulli    double uniform < p (PyTorch's own path; the one through MKL is gone since 2.6)
+//   bernoulli    double uniform < p (MKL, which older versions used on Intel machines, is gone)
 //   integer      next32 % range + low; next64 from range 2^28 on, against skew
 //   exponential  -1 / rate * log1p(-double uniform)
 //   permutation  swap i with i + next32 % (n - i) for i in [0, n - 1); from n = (2^32 - 1) / 20 on

@@ -14,7 +14,9 @@ namespace {
 using autograd::variable_list;
 
 Tensor leaf(std::initializer_list<double> values) {
-  return tensor(detail::TensorDataContainer(ArrayRef<double>(values.begin(), values.size())), kDouble).requires_grad_();
+  return tensor(detail::TensorDataContainer(ArrayRef<double>(values.begin(), values.size())),
+                kDouble)
+      .requires_grad_();
 }
 
 TEST_CASE("backward adds gradients to the leaves, and only to them") {
@@ -40,7 +42,8 @@ TEST_CASE("a tensor used several times gets the sum of its gradients") {
 }
 
 TEST_CASE("gradients of broadcast operands are summed to their shape") {
-  const Tensor row = ones({3}, kDouble).requires_grad_(), column = ones({2, 1}, kDouble).requires_grad_();
+  const Tensor row = ones({3}, kDouble).requires_grad_(),
+               column = ones({2, 1}, kDouble).requires_grad_();
   const Tensor scalar = full({}, 2.0, kDouble).requires_grad_();
   (row * column * scalar).sum().backward();
   CHECK(equal(row.grad(), full({3}, 4.0, kDouble)));
@@ -114,16 +117,21 @@ TEST_CASE("backward can be limited to some inputs") {
   y.backward({}, std::nullopt, false, TensorList(only));
   CHECK(a.grad().item<double>() == 3);
   CHECK_FALSE(b.grad().defined());
-  CHECK_THROWS_WITH_TEXT((a * b).backward({}, std::nullopt, false, TensorList()), "cannot be empty");
+  CHECK_THROWS_WITH_TEXT((a * b).backward({}, std::nullopt, false, TensorList()),
+                         "cannot be empty");
 }
 
 TEST_CASE("mistakes around backward are named") {
   const Tensor x = leaf({1, 2});
-  CHECK_THROWS_WITH_TEXT((x * 2).backward(), "grad can be implicitly created only for scalar outputs");
+  CHECK_THROWS_WITH_TEXT((x * 2).backward(),
+                         "grad can be implicitly created only for scalar outputs");
   CHECK_THROWS_WITH_TEXT((x * 2).backward(ones({3}, kDouble)), "Mismatch in shape");
-  CHECK_THROWS_WITH_TEXT(x.detach().sum().backward(), "does not require grad and does not have a grad_fn");
-  CHECK_THROWS_WITH_TEXT(ones({2}, kLong).requires_grad_(), "Only Tensors of floating point and complex dtype can require gradients");
-  CHECK_THROWS_WITH_TEXT((x * 2).requires_grad_(false), "you can only change requires_grad flags of leaf variables.");
+  CHECK_THROWS_WITH_TEXT(x.detach().sum().backward(),
+                         "does not require grad and does not have a grad_fn");
+  CHECK_THROWS_WITH_TEXT(ones({2}, kLong).requires_grad_(),
+                         "Only Tensors of floating point and complex dtype can require gradients");
+  CHECK_THROWS_WITH_TEXT((x * 2).requires_grad_(false),
+                         "you can only change requires_grad flags of leaf variables.");
   CHECK_THROWS_WITH_TEXT(x.add_(1), "a leaf Variable that requires grad");
   CHECK_THROWS_WITH_TEXT(x[0].add_(1), "a view of a leaf Variable that requires grad");
   {
@@ -191,7 +199,8 @@ TEST_CASE("a view made without recording cannot be written to while recording") 
     const NoGradGuard guard;
     view = t[0];
   }
-  CHECK_THROWS_WITH_TEXT(view.mul_(w[0]), "A view was created in no_grad mode and is being modified inplace");
+  CHECK_THROWS_WITH_TEXT(view.mul_(w[0]),
+                         "A view was created in no_grad mode and is being modified inplace");
 }
 
 TEST_CASE("hooks see and replace gradients, of leaves and intermediates, until removed") {
@@ -207,7 +216,8 @@ TEST_CASE("hooks see and replace gradients, of leaves and intermediates, until r
   (x * 1).sum().backward();
   CHECK(calls == 1);
   CHECK_THROWS_WITH_TEXT(x.remove_hook(counting), "Invalid index");
-  CHECK_THROWS_WITH_TEXT(x.detach().register_hook([](const Tensor&) {}), "doesn't require gradient");
+  CHECK_THROWS_WITH_TEXT(x.detach().register_hook([](const Tensor&) {}),
+                         "doesn't require gradient");
 }
 
 TEST_CASE("a retained gradient of an intermediate is kept") {
@@ -249,7 +259,8 @@ TEST_CASE("anomaly detection names the operation that made NaN") {
   const autograd::DetectAnomalyGuard guard;
   const Tensor x = leaf({0});
   const Tensor y = x.sqrt() * 0;
-  CHECK_THROWS_WITH_TEXT(y.backward(), "Function 'SqrtBackward0' returned nan values in its 0th output.");
+  CHECK_THROWS_WITH_TEXT(y.backward(),
+                         "Function 'SqrtBackward0' returned nan values in its 0th output.");
 }
 
 TEST_CASE("threads may run backward at once, on graphs that share leaves") {
@@ -291,12 +302,16 @@ struct SplitSigns : autograd::Function<SplitSigns> {
 
 struct WrongCount : autograd::Function<WrongCount> {
   static Tensor forward(autograd::AutogradContext*, Tensor a, Tensor b) { return a + b; }
-  static variable_list backward(autograd::AutogradContext*, variable_list grads) { return {grads[0]}; }
+  static variable_list backward(autograd::AutogradContext*, variable_list grads) {
+    return {grads[0]};
+  }
 };
 
 TEST_CASE("operations of the user's own are recorded, to any order") {
   const Tensor x = leaf({1, -2, 3});
-  const testing::TensorFunction cube = [](const std::vector<Tensor>& in) { return Cube::apply(in[0], 2.0); };
+  const testing::TensorFunction cube = [](const std::vector<Tensor>& in) {
+    return Cube::apply(in[0], 2.0);
+  };
   CHECK(testing::gradcheck(cube, {x}));
   CHECK(testing::gradgradcheck(cube, {x}));
   const variable_list parts = SplitSigns::apply(x);
@@ -304,7 +319,8 @@ TEST_CASE("operations of the user's own are recorded, to any order") {
   (parts[0] * 2).sum().backward();  // no gradient reaches parts[1]: zeros stand for it
   CHECK(equal(x.grad(), tensor({2., 0., 2.}, kDouble)));
   const Tensor y = leaf({1});
-  CHECK_THROWS_WITH_TEXT(WrongCount::apply(y, y * 1).backward(), "returned an incorrect number of gradients (expected 2, got 1)");
+  CHECK_THROWS_WITH_TEXT(WrongCount::apply(y, y * 1).backward(),
+                         "returned an incorrect number of gradients (expected 2, got 1)");
 }
 
 }  // namespace

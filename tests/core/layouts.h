@@ -20,8 +20,8 @@ struct Layout {
   enum Kind { kContiguous, kTransposed, kSliced, kStepped, kBroadcast } kind;
 };
 
-inline const std::initializer_list<int64_t> kSmall = {3, 4}, kCube = {2, 3, 4}, kOdd = {37, 29}, kNone = {0, 3}, kPoint = {},
-                                            kLine = {17};
+inline const std::initializer_list<int64_t> kSmall = {3, 4}, kCube = {2, 3, 4}, kOdd = {37, 29},
+                                            kNone = {0, 3}, kPoint = {}, kLine = {17};
 inline const Layout kLayouts[] = {
     {"contiguous", {kSmall, 12}, Layout::kContiguous},
     {"transposed", {kCube, 24}, Layout::kTransposed},
@@ -37,7 +37,8 @@ inline const Layout kLayouts[] = {
 // The elements of x in the layout; its shape may differ from x's.
 inline Tensor with_layout(const Layout& layout, const Tensor& x) {
   switch (layout.kind) {
-    case Layout::kTransposed: return x.transpose(0, -1);
+    case Layout::kTransposed:
+      return x.transpose(0, -1);
     case Layout::kSliced: {
       const Tensor room = zeros({x.size(0) + 1, x.size(1) + 2}, x.options());
       const Tensor inside = room.narrow(0, 1, x.size(0)).narrow(1, 1, x.size(1));
@@ -50,8 +51,10 @@ inline Tensor with_layout(const Layout& layout, const Tensor& x) {
       inside.copy_(x);
       return inside.detach();
     }
-    case Layout::kBroadcast: return x.narrow(0, 0, 1).expand({5, x.size(1)});
-    default: return x;
+    case Layout::kBroadcast:
+      return x.narrow(0, 0, 1).expand({5, x.size(1)});
+    default:
+      return x;
   }
 }
 

@@ -8,12 +8,15 @@ namespace tarn {
 namespace {
 
 // By definition, elementwise.
-Tensor product_by_sums(const Tensor& a, const Tensor& b) { return (a.unsqueeze(-1) * b.unsqueeze(-3)).sum(-2); }
+Tensor product_by_sums(const Tensor& a, const Tensor& b) {
+  return (a.unsqueeze(-1) * b.unsqueeze(-3)).sum(-2);
+}
 
 TEST_CASE("matmul agrees with its definition for every combination of dimensions") {
   manual_seed(1);
   const auto check = [](const Tensor& a, const Tensor& b) {
-    const Tensor left = a.dim() == 1 ? a.unsqueeze(0) : a, right = b.dim() == 1 ? b.unsqueeze(1) : b;
+    const Tensor left = a.dim() == 1 ? a.unsqueeze(0) : a,
+                 right = b.dim() == 1 ? b.unsqueeze(1) : b;
     Tensor expected = product_by_sums(left.to(kDouble), right.to(kDouble));
     if (a.dim() == 1) expected = expected.squeeze(-2);
     if (b.dim() == 1) expected = expected.squeeze(-1);
@@ -30,7 +33,7 @@ TEST_CASE("matmul agrees with its definition for every combination of dimensions
     check(r({2, 3, 4}), r({4, 5}));
     check(r({2, 3, 4}), r({2, 4, 5}));
     check(r({2, 1, 3, 4}), r({3, 4, 5}));
-    check(r({4, 3, 2}).transpose(0, 2), r({2, 3, 5}).narrow(2, 1, 3));
+    check(r({4, 3, 2}).transpose(0, 2), r({2, 4, 5}).narrow(2, 1, 3));
     check(r({7, 64}), r({64, 33}));
     check(r({2, 4}).expand({3, 2, 4}), r({4, 1}).expand({4, 6}));
   }
@@ -45,7 +48,9 @@ TEST_CASE("products have right first and second derivatives") {
   manual_seed(2);
   const auto r = [](IntArrayRef sizes) { return rand(sizes, kDouble).requires_grad_(); };
   const auto check = [](const Tensor& a, const Tensor& b) {
-    const testing::TensorFunction f = [](const std::vector<Tensor>& in) { return in[0].matmul(in[1]); };
+    const testing::TensorFunction f = [](const std::vector<Tensor>& in) {
+      return in[0].matmul(in[1]);
+    };
     CHECK(testing::gradcheck(f, {a, b}));
     CHECK(testing::gradgradcheck(f, {a, b}));
   };
@@ -55,7 +60,9 @@ TEST_CASE("products have right first and second derivatives") {
   check(r({3}), r({3, 2}));
   check(r({2, 2, 3}), r({3, 2}));
   check(r({2, 1, 2, 3}), r({2, 3, 1}));
-  const testing::TensorFunction affine = [](const std::vector<Tensor>& in) { return linear(in[0], in[1], in[2]); };
+  const testing::TensorFunction affine = [](const std::vector<Tensor>& in) {
+    return linear(in[0], in[1], in[2]);
+  };
   CHECK(testing::gradcheck(affine, {r({2, 3}), r({4, 3}), r({4})}));
   CHECK(testing::gradgradcheck(affine, {r({2, 3}), r({4, 3}), r({4})}));
   CHECK(testing::gradcheck(affine, {r({2, 2, 3}), r({4, 3}), r({4})}));
@@ -70,25 +77,35 @@ TEST_CASE("linear is x @ weight^T + bias") {
 }
 
 TEST_CASE("mistakes in products show both shapes") {
-  CHECK_THROWS_WITH_TEXT(ones({2, 3}).matmul(ones({4, 5})), "[matmul] inner dimensions differ: [2, 3] x [4, 5]");
-  CHECK_THROWS_WITH_TEXT(ones({2, 3}).mm(ones({4, 5})), "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)");
+  CHECK_THROWS_WITH_TEXT(ones({2, 3}).matmul(ones({4, 5})),
+                         "[matmul] inner dimensions differ: [2, 3] x [4, 5]");
+  CHECK_THROWS_WITH_TEXT(ones({2, 3}).mm(ones({4, 5})),
+                         "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)");
   CHECK_THROWS_WITH_TEXT(ones({2, 3}).mm(ones({3})), "must be a 2-dimensional tensor");
-  CHECK_THROWS_WITH_TEXT(ones({2, 3}).mm(ones({3, 2}, kDouble)), "expected m1 and m2 to have the same dtype, but got: Float != Double");
-  CHECK_THROWS_WITH_TEXT(tensor(1.0).matmul(ones({2})), "both arguments to matmul need to be at least 1D");
+  CHECK_THROWS_WITH_TEXT(ones({2, 3}).mm(ones({3, 2}, kDouble)),
+                         "expected m1 and m2 to have the same dtype, but got: Float != Double");
+  CHECK_THROWS_WITH_TEXT(tensor(1.0).matmul(ones({2})),
+                         "both arguments to matmul need to be at least 1D");
   CHECK_THROWS_WITH_TEXT(ones({2}).dot(ones({3})), "inconsistent tensor size");
-  CHECK_THROWS_WITH_TEXT(ones({2, 2, 3}).bmm(ones({3, 3, 2})), "Expected both batches to have the same size");
-  CHECK_THROWS_WITH_TEXT(ones({2, 3}).matmul(ones({3, 2}, kBool).to(kBool).to(kFloat).to(kBool).logical_not()), "dtype");
+  CHECK_THROWS_WITH_TEXT(ones({2, 2, 3}).bmm(ones({3, 3, 2})),
+                         "Expected both batches to have the same size");
+  CHECK_THROWS_WITH_TEXT(
+      ones({2, 3}).matmul(ones({3, 2}, kBool).to(kBool).to(kFloat).to(kBool).logical_not()),
+      "dtype");
   CHECK_THROWS_WITH_TEXT(linear(ones({2, 3}), ones({4, 3}), ones({3})), "bias must have shape [4]");
 }
 
-TEST_CASE("softmax and log_softmax sum to one, keep order, and are differentiable along any dimension") {
+TEST_CASE(
+    "softmax and log_softmax sum to one, keep order, and are differentiable along any dimension") {
   manual_seed(4);
   const Tensor x = (randn({2, 3, 4}, kDouble) * 3).requires_grad_();
   for (int64_t d : {0, 1, -1}) {
     testing::assert_close(x.softmax(d).sum(d), ones_like(x.sum(d)));
     testing::assert_close(x.log_softmax(d).exp(), x.softmax(d));
     for (bool log : {false, true}) {
-      const testing::TensorFunction f = [&](const std::vector<Tensor>& in) { return log ? in[0].log_softmax(d) : in[0].softmax(d); };
+      const testing::TensorFunction f = [&](const std::vector<Tensor>& in) {
+        return log ? in[0].log_softmax(d) : in[0].softmax(d);
+      };
       CHECK(testing::gradcheck(f, {x}));
       CHECK(testing::gradgradcheck(f, {x}));
     }
@@ -115,13 +132,18 @@ TEST_CASE("nll_loss weighs, ignores and reduces as PyTorch, with right derivativ
     CHECK(testing::gradcheck(f, {x}));
     CHECK(testing::gradgradcheck(f, {x}));
   }
-  const Tensor image = randn({2, 3, 2, 2}, kDouble).requires_grad_(), labels = randint(0, 3, {2, 2, 2}, kLong);
-  const testing::TensorFunction spatial = [&](const std::vector<Tensor>& in) { return nll_loss(in[0], labels); };
+  const Tensor image = randn({2, 3, 2, 2}, kDouble).requires_grad_(),
+               labels = randint(0, 3, {2, 2, 2}, kLong);
+  const testing::TensorFunction spatial = [&](const std::vector<Tensor>& in) {
+    return nll_loss(in[0], labels);
+  };
   CHECK(testing::gradcheck(spatial, {image}));
-  CHECK_THROWS_WITH_TEXT(nll_loss(x, tensor({0, 1})), "Expected input batch_size (4) to match target batch_size (2).");
+  CHECK_THROWS_WITH_TEXT(nll_loss(x, tensor({0, 1})),
+                         "Expected input batch_size (4) to match target batch_size (2).");
   CHECK_THROWS_WITH_TEXT(nll_loss(x, tensor({0, 1, 2, 3})), "Target 3 is out of bounds.");
   CHECK_THROWS_WITH_TEXT(nll_loss(x, ones({4})), "expected scalar type Long but found Float");
-  CHECK_THROWS_WITH_TEXT(nll_loss(x, target, ones({2}, kDouble)), "weight tensor should be defined either for all 3 classes");
+  CHECK_THROWS_WITH_TEXT(nll_loss(x, target, ones({2}, kDouble)),
+                         "weight tensor should be defined either for all 3 classes");
 }
 
 }  // namespace

@@ -27,7 +27,9 @@ struct UnaryReference {
 inline const UnaryReference kUnaryReference[] = {
     {"neg", [](double x) { return 0 - x; }, -3, 3},
     {"abs", [](double x) { return x < 0 ? -x : x; }, -3, 3, 0.05, 10},
-    {"sign", [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }, -3, 3, 0.05, 10},
+    {"sign", [](double x) { return x > 0   ? 1.0
+                                   : x < 0 ? -1.0
+                                           : 0.0; }, -3, 3, 0.05, 10},
     {"square", [](double x) { return x * x; }, -3, 3},
     {"reciprocal", [](double x) { return 1 / x; }, 0.5, 3},
     {"sqrt", [](double x) { return std::sqrt(x); }, 0.5, 4},
@@ -53,6 +55,11 @@ inline const UnaryReference kUnaryReference[] = {
     {"cosh", [](double x) { return (std::exp(x) + std::exp(-x)) / 2; }, -3, 3},
     {"erf", [](double x) { return std::erf(x); }, -2, 2},
     {"erfc", [](double x) { return std::erfc(x); }, -2, 2},
+    {"logical_not", [](double x) { return x == 0 ? 1.0 : 0.0; }, -3, 3},
+    {"bitwise_not", [](double x) { return -1 - x; }, -9, 9},
+    {"isnan", [](double x) { return std::isnan(x) ? 1.0 : 0.0; }, -3, 3},
+    {"isinf", [](double x) { return std::isinf(x) ? 1.0 : 0.0; }, -3, 3},
+    {"isfinite", [](double x) { return std::isfinite(x) ? 1.0 : 0.0; }, -3, 3},
     {"tanh", [](double x) { return std::tanh(x); }, -3, 3},
     {"sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }, -6, 6},
     {"log_sigmoid", [](double x) { return -std::log(1 + std::exp(-x)); }, -6, 6},
@@ -61,23 +68,22 @@ inline const UnaryReference kUnaryReference[] = {
     {"elu", [](double x) { return x > 0 ? x : std::exp(x) - 1; }, -3, 3, 0.05, 10},
     {"gelu", [](double x) { return x * 0.5 * std::erfc(-x / std::sqrt(2.0)); }, -3, 3},
     {"gelu_tanh",
-     [](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }, -3, 3},
+     [](double x) {
+       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+     },
+     -3, 3},
     {"silu", [](double x) { return x / (1 + std::exp(-x)); }, -4, 4},
     {"mish", [](double x) { return x * std::tanh(std::log(1 + std::exp(x))); }, -4, 4},
     {"softplus", [](double x) { return std::log(1 + std::exp(x)); }, -4, 4},
-    {"logical_not", [](double x) { return x == 0 ? 1.0 : 0.0; }, -3, 3},
-    {"bitwise_not", [](double x) { return -1 - x; }, -9, 9},
-    {"isnan", [](double x) { return std::isnan(x) ? 1.0 : 0.0; }, -3, 3},
-    {"isinf", [](double x) { return std::isinf(x) ? 1.0 : 0.0; }, -3, 3},
-    {"isfinite", [](double x) { return std::isfinite(x) ? 1.0 : 0.0; }, -3, 3},
 };
-static_assert(std::size(kUnaryReference) == op::UnaryOps::size, "every unary op has a reference row, in list order");
+static_assert(std::size(kUnaryReference) == op::UnaryOps::size,
+              "every unary op has a reference row, in list order");
 
 struct BinaryReference {
   std::string_view name;
   double (*value)(double, double);
-  double low, high;    // of both arguments
-  double kink = 0;     // gradcheck keeps the arguments this far apart
+  double low, high;  // of both arguments
+  double kink = 0;   // gradcheck keeps the arguments this far apart
 };
 
 inline const BinaryReference kBinaryReference[] = {
@@ -106,7 +112,10 @@ inline const BinaryReference kBinaryReference[] = {
     {"bitwise_xor", [](double a, double b) { return double(int64_t(a) ^ int64_t(b)); }, -9, 9},
     {"squared_error", [](double a, double b) { return std::pow(a - b, 2); }, -3, 3},
     {"smooth_error",
-     [](double a, double b) { return std::fabs(a - b) < 1 ? 0.5 * std::pow(a - b, 2) : std::fabs(a - b) - 0.5; }, -0.4, 0.4},
+     [](double a, double b) {
+       return std::fabs(a - b) < 1 ? 0.5 * std::pow(a - b, 2) : std::fabs(a - b) - 0.5;
+     },
+     -0.4, 0.4},
     {"binary_cross_entropy_with_logits",
      [](double a, double b) {
        const double p = 1 / (1 + std::exp(-a));
@@ -114,7 +123,8 @@ inline const BinaryReference kBinaryReference[] = {
      },
      0.1, 0.9},
 };
-static_assert(std::size(kBinaryReference) == op::BinaryOps::size, "every binary op has a reference row, in list order");
+static_assert(std::size(kBinaryReference) == op::BinaryOps::size,
+              "every binary op has a reference row, in list order");
 
 struct TernaryReference {
   std::string_view name;
@@ -128,7 +138,8 @@ inline const TernaryReference kTernaryReference[] = {
     {"addcmul", [](double a, double b, double c) { return a + b * c; }},
     {"addcdiv", [](double a, double b, double c) { return a + b / c; }},
 };
-static_assert(std::size(kTernaryReference) == op::TernaryOps::size, "every ternary op has a reference row, in list order");
+static_assert(std::size(kTernaryReference) == op::TernaryOps::size,
+              "every ternary op has a reference row, in list order");
 
 using Row = std::vector<double>;
 struct ReduceReference {
@@ -137,7 +148,9 @@ struct ReduceReference {
   bool differentiable;
 };
 
-inline double mean_of(const Row& x) { return std::accumulate(x.begin(), x.end(), 0.0) / double(x.size()); }
+inline double mean_of(const Row& x) {
+  return std::accumulate(x.begin(), x.end(), 0.0) / double(x.size());
+}
 inline double variance_of(const Row& x) {
   double total = 0;
   for (double v : x) total += (v - mean_of(x)) * (v - mean_of(x));
@@ -147,17 +160,32 @@ inline double variance_of(const Row& x) {
 inline const ReduceReference kReduceReference[] = {
     {"sum", [](const Row& x) { return std::accumulate(x.begin(), x.end(), 0.0); }, true},
     {"mean", mean_of, true},
-    {"prod", [](const Row& x) { return std::accumulate(x.begin(), x.end(), 1.0, std::multiplies<>()); }, true},
+    {"prod",
+     [](const Row& x) { return std::accumulate(x.begin(), x.end(), 1.0, std::multiplies<>()); },
+     true},
     {"max", [](const Row& x) { return *std::max_element(x.begin(), x.end()); }, true},
     {"min", [](const Row& x) { return *std::min_element(x.begin(), x.end()); }, true},
-    {"argmax", [](const Row& x) { return double(std::max_element(x.begin(), x.end()) - x.begin()); }, false},
-    {"argmin", [](const Row& x) { return double(std::min_element(x.begin(), x.end()) - x.begin()); }, false},
-    {"any", [](const Row& x) { return double(std::any_of(x.begin(), x.end(), [](double v) { return v != 0; })); }, false},
-    {"all", [](const Row& x) { return double(std::all_of(x.begin(), x.end(), [](double v) { return v != 0; })); }, false},
+    {"argmax",
+     [](const Row& x) { return double(std::max_element(x.begin(), x.end()) - x.begin()); }, false},
+    {"argmin",
+     [](const Row& x) { return double(std::min_element(x.begin(), x.end()) - x.begin()); }, false},
+    {"any",
+     [](const Row& x) {
+       return double(std::any_of(x.begin(), x.end(), [](double v) { return v != 0; }));
+     },
+     false},
+    {"all",
+     [](const Row& x) {
+       return double(std::all_of(x.begin(), x.end(), [](double v) { return v != 0; }));
+     },
+     false},
     {"var", variance_of, true},
     {"std", [](const Row& x) { return std::sqrt(variance_of(x)); }, true},
-    {"norm", [](const Row& x) { return std::sqrt(std::inner_product(x.begin(), x.end(), x.begin(), 0.0)); }, true},
+    {"norm",
+     [](const Row& x) { return std::sqrt(std::inner_product(x.begin(), x.end(), x.begin(), 0.0)); },
+     true},
 };
-static_assert(std::size(kReduceReference) == op::ReduceOps::size, "every reduction has a reference row, in list order");
+static_assert(std::size(kReduceReference) == op::ReduceOps::size,
+              "every reduction has a reference row, in list order");
 
 }  // namespace tarn::testing

@@ -18,8 +18,10 @@ using testing::with_layout;
 // The ops of a list, with the parameters the reference rows stand for.
 template <class Op>
 Op sample_op() {
-  if constexpr (std::is_same_v<Op, op::Clamp>) return {{}, {-1, -1}, {2, 2}};
-  else return {};
+  if constexpr (std::is_same_v<Op, op::Clamp>)
+    return {{}, {-1, -1}, {2, 2}};
+  else
+    return {};
 }
 
 template <class... Ops, class F>
@@ -28,7 +30,8 @@ void for_each_op(List<Ops...>, F f) {
 }
 
 // Numbers in [low, high], exact in every dtype tested, at least `kink` off the multiples of `unit`.
-Tensor draw(IntArrayRef sizes, double low, double high, ScalarType dtype, double kink = 0, double unit = 0) {
+Tensor draw(IntArrayRef sizes, double low, double high, ScalarType dtype, double kink = 0,
+            double unit = 0) {
   Tensor x = rand(sizes, kDouble) * (high - low) + low;
   if (!is_floating_point(dtype)) return x.round().to(dtype);
   if (kink > 0) {
@@ -40,10 +43,14 @@ Tensor draw(IntArrayRef sizes, double low, double high, ScalarType dtype, double
 
 double tolerance(ScalarType dtype) {
   switch (dtype) {
-    case kDouble: return 1e-12;
-    case kFloat: return 1e-6;
-    case kHalf: return 2e-3;
-    default: return 1.6e-2;
+    case kDouble:
+      return 1e-12;
+    case kFloat:
+      return 1e-6;
+    case kHalf:
+      return 2e-3;
+    default:
+      return 1.6e-2;
   }
 }
 
@@ -83,9 +90,11 @@ TEST_CASE("every unary op agrees with its reference for every floating dtype and
     for (const Layout& layout : kLayouts) {
       INFO(layout.name);
       const auto run = [&](ScalarType dtype) {
-        const Tensor x = with_layout(layout, draw(layout.sizes, reference.low, reference.high, dtype));
+        const Tensor x =
+            with_layout(layout, draw(layout.sizes, reference.low, reference.high, dtype));
         const Tensor packed = x.to(kDouble).contiguous();
-        const Tensor expected = map(x, [&](int64_t i) { return reference.value(packed.data_ptr<double>()[i]); });
+        const Tensor expected =
+            map(x, [&](int64_t i) { return reference.value(packed.data_ptr<double>()[i]); });
         check_near(pointwise(op, x), expected, tolerance(dtype));
       };
       if (takes<Op>(kFloat)) {
@@ -108,15 +117,19 @@ TEST_CASE("every binary op agrees with its reference for every dtype and pair of
     for (const Layout& layout : kLayouts) {
       INFO(layout.name);
       const auto run = [&](ScalarType dtype) {
-        const Tensor a = with_layout(layout, draw(layout.sizes, reference.low, reference.high, dtype));
+        const Tensor a =
+            with_layout(layout, draw(layout.sizes, reference.low, reference.high, dtype));
         const Tensor b = draw(a.sizes(), reference.low, reference.high, dtype);
         const Tensor pa = a.to(kDouble).contiguous(), pb = b.to(kDouble).contiguous();
-        const Tensor expected = map(a, [&](int64_t i) { return reference.value(pa.data_ptr<double>()[i], pb.data_ptr<double>()[i]); });
+        const Tensor expected = map(a, [&](int64_t i) {
+          return reference.value(pa.data_ptr<double>()[i], pb.data_ptr<double>()[i]);
+        });
         check_near(pointwise(op, a, b), expected, tolerance(dtype));
       };
       if (takes<Op>(kFloat)) {
         // The integer divisions jump; their exact values are tested with integers below.
-        const bool jumps = std::string_view(Op::kName).find("divide") != std::string_view::npos || reference.kink == 0.05;
+        const bool jumps = std::string_view(Op::kName).find("divide") != std::string_view::npos ||
+                           reference.kink == 0.05;
         for (ScalarType dtype : kFloating) {
           if (!jumps || dtype == kDouble) run(dtype);
         }
@@ -136,10 +149,12 @@ TEST_CASE("every ternary op agrees with its reference") {
     INFO(reference.name);
     REQUIRE(reference.name == Op::kName);
     for (ScalarType dtype : kFloating) {
-      const Tensor a = draw({3, 5}, 0.5, 2, dtype), b = draw({3, 5}, 0.5, 2, dtype), c = draw({3, 5}, 0.5, 2, dtype);
+      const Tensor a = draw({3, 5}, 0.5, 2, dtype), b = draw({3, 5}, 0.5, 2, dtype),
+                   c = draw({3, 5}, 0.5, 2, dtype);
       const Tensor pa = a.to(kDouble), pb = b.to(kDouble), pc = c.to(kDouble);
       const Tensor expected = map(a, [&](int64_t i) {
-        return reference.value(pa.data_ptr<double>()[i], pb.data_ptr<double>()[i], pc.data_ptr<double>()[i]);
+        return reference.value(pa.data_ptr<double>()[i], pb.data_ptr<double>()[i],
+                               pc.data_ptr<double>()[i]);
       });
       check_near(pointwise(op, a, b, c), expected, 4 * tolerance(dtype));
     }
@@ -156,13 +171,18 @@ TEST_CASE("every differentiable pointwise op has right first and second derivati
       for (const Layout& layout : kLayouts) {
         if (layout.sizes.numel > 24) continue;
         INFO(layout.name);
-        const Tensor x = with_layout(layout, draw(layout.sizes, reference.low, reference.high, kDouble, reference.kink, reference.unit));
+        const Tensor x = with_layout(layout, draw(layout.sizes, reference.low, reference.high,
+                                                  kDouble, reference.kink, reference.unit));
         if (has_internal_overlap(x.impl().view())) continue;
         x.requires_grad_();
-        const testing::TensorFunction f = [&](const std::vector<Tensor>& in) { return pointwise(op, in[0]); };
+        const testing::TensorFunction f = [&](const std::vector<Tensor>& in) {
+          return pointwise(op, in[0]);
+        };
         CHECK(testing::gradcheck(f, {x}));
         // Times x: the gradient of a rounding is constant, which has no second derivative to check.
-        const testing::TensorFunction product = [&](const std::vector<Tensor>& in) { return f(in) * in[0]; };
+        const testing::TensorFunction product = [&](const std::vector<Tensor>& in) {
+          return f(in) * in[0];
+        };
         CHECK(testing::gradgradcheck(product, {x}));
       }
     }
@@ -180,7 +200,9 @@ TEST_CASE("every differentiable pointwise op has right first and second derivati
         b = b.expand({3}).clone() + arange(3, kDouble) * 0.01;
       }
       b.requires_grad_();
-      const testing::TensorFunction f = [&](const std::vector<Tensor>& in) { return pointwise(op, in[0], in[1]); };
+      const testing::TensorFunction f = [&](const std::vector<Tensor>& in) {
+        return pointwise(op, in[0], in[1]);
+      };
       CHECK(testing::gradcheck(f, {a, b}));
       CHECK(testing::gradgradcheck(f, {a, b}));
     }
@@ -188,15 +210,20 @@ TEST_CASE("every differentiable pointwise op has right first and second derivati
   for_each_op(op::TernaryOps{}, [&](auto op) {
     INFO(decltype(op)::kName);
     const bool select = std::is_same_v<decltype(op), op::Where>;
-    const Tensor first = select ? draw({2, 3}, 0, 1, kLong).to(kBool) : draw({2, 3}, 0.5, 2, kDouble).requires_grad_();
-    const Tensor b = draw({3}, 0.5, 2, kDouble).requires_grad_(), c = draw({2, 1}, 0.5, 2, kDouble).requires_grad_();
-    const testing::TensorFunction f = [&](const std::vector<Tensor>& in) { return pointwise(op, in[0], in[1], in[2]); };
+    const Tensor first = select ? draw({2, 3}, 0, 1, kLong).to(kBool)
+                                : draw({2, 3}, 0.5, 2, kDouble).requires_grad_();
+    const Tensor b = draw({3}, 0.5, 2, kDouble).requires_grad_(),
+                 c = draw({2, 1}, 0.5, 2, kDouble).requires_grad_();
+    const testing::TensorFunction f = [&](const std::vector<Tensor>& in) {
+      return pointwise(op, in[0], in[1], in[2]);
+    };
     CHECK(testing::gradcheck(f, {first, b, c}));
     CHECK(testing::gradgradcheck(f, {first, b, c}));
   });
 }
 
-TEST_CASE("in-place forms give what the out-of-place forms give, on views too, and count versions") {
+TEST_CASE(
+    "in-place forms give what the out-of-place forms give, on views too, and count versions") {
   manual_seed(5);
   const Tensor base = rand({4, 6}) + 0.5;
   const Tensor expected = base.clone();
@@ -227,26 +254,33 @@ TEST_CASE("integer arithmetic is exact, wraps, floors as Python and refuses to d
   const Tensor large = full({1}, (int64_t{1} << 53) + 1, kLong);
   CHECK((large + 1).item<int64_t>() == (int64_t{1} << 53) + 2);
   CHECK(equal(tensor({1, 2, 3}).pow(3), tensor({1, 8, 27})));
-  CHECK_THROWS_WITH_TEXT(tensor({1, 2}).pow(-1), "Integers to negative integer powers are not allowed");
+  CHECK_THROWS_WITH_TEXT(tensor({1, 2}).pow(-1),
+                         "Integers to negative integer powers are not allowed");
 }
 
 TEST_CASE("mistakes in pointwise calls are named with both values") {
   const Tensor a = ones({2, 3}), b = ones({4, 3});
-  CHECK_THROWS_WITH_TEXT(a + b, "The size of tensor a (2) must match the size of tensor b (4) at non-singleton dimension 0");
+  CHECK_THROWS_WITH_TEXT(
+      a + b,
+      "The size of tensor a (2) must match the size of tensor b (4) at non-singleton dimension 0");
   CHECK_THROWS_WITH_TEXT(a + b, "[add]");
-  CHECK_THROWS_WITH_TEXT(ones({2}, kLong).add_(0.5), "result type Float can't be cast to the desired output type Long");
+  CHECK_THROWS_WITH_TEXT(ones({2}, kLong).add_(0.5),
+                         "result type Float can't be cast to the desired output type Long");
   CHECK_THROWS_WITH_TEXT(ones({3}).add_(ones({2, 3})), "doesn't match the broadcast shape");
   CHECK_THROWS_WITH_TEXT(-ones({2}, kBool), "bool");
-  CHECK_THROWS_WITH_TEXT(ones({2}, kBool) - ones({2}, kBool), "Subtraction, the `-` operator, with two bool tensors");
+  CHECK_THROWS_WITH_TEXT(ones({2}, kBool) - ones({2}, kBool),
+                         "Subtraction, the `-` operator, with two bool tensors");
   CHECK_THROWS_WITH_TEXT(ones({2}) & ones({2}), "not implemented for 'Float'");
   CHECK_THROWS_WITH_TEXT(Tensor() + a, "undefined tensor");
-  CHECK_THROWS_WITH_TEXT(ones({1}).expand({3}).add_(1), "more than one element of the written-to tensor");
+  CHECK_THROWS_WITH_TEXT(ones({1}).expand({3}).add_(1),
+                         "more than one element of the written-to tensor");
   CHECK_THROWS_WITH_TEXT(a.clamp(), "At least one of 'min' or 'max' must not be None");
   CHECK_THROWS_WITH_TEXT(gelu(a, "fast"), "approximate argument must be either none or tanh");
 }
 
 TEST_CASE("NaN and infinities pass through as IEEE says") {
-  constexpr double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double inf = std::numeric_limits<double>::infinity(),
+                   nan = std::numeric_limits<double>::quiet_NaN();
   for (ScalarType dtype : kFloating) {
     const Tensor x = tensor({nan, inf, -inf, 0.0}).to(dtype);
     CHECK(relu(x).isnan()[0].item<bool>());

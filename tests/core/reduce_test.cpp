@@ -16,8 +16,10 @@ using testing::Layout;
 
 template <class Op>
 Op sample_op() {
-  if constexpr (std::is_same_v<Op, op::Norm>) return {2.0};
-  else return {};
+  if constexpr (std::is_same_v<Op, op::Norm>)
+    return {2.0};
+  else
+    return {};
 }
 template <class... Ops, class F>
 void for_each_op(List<Ops...>, F f) {
@@ -46,8 +48,10 @@ TEST_CASE("every reduction agrees with its reference over each dimension, dtype 
       if (layout.sizes.numel < 2) continue;
       INFO(layout.name);
       for (ScalarType dtype : {kFloat, kDouble, kBFloat16, kLong}) {
-        const bool fails = op.kTraits.result == ReduceResult::kFloating && !is_floating_point(dtype);
-        const Tensor drawn = is_floating_point(dtype) ? rand(layout.sizes, kDouble) + 0.5 : randint(1, 9, layout.sizes).to(kDouble);
+        const bool fails =
+            op.kTraits.result == ReduceResult::kFloating && !is_floating_point(dtype);
+        const Tensor drawn = is_floating_point(dtype) ? rand(layout.sizes, kDouble) + 0.5
+                                                      : randint(1, 9, layout.sizes).to(kDouble);
         const Tensor x = testing::with_layout(layout, drawn.to(dtype));
         // Products of many integers overflow, of many bfloat16 lose all digits.
         if (reference.name == "prod" && (dtype != kDouble || x.numel() > 100)) continue;
@@ -60,9 +64,12 @@ TEST_CASE("every reduction agrees with its reference over each dimension, dtype 
           INFO("dim " << d);
           const Tensor expected = reference_rows(x.movedim(d, -1), reference.value);
           testing::assert_close(reduce(op, x, d).to(kDouble), expected, tolerance, tolerance);
-          testing::assert_close(reduce(op, x, d, true).to(kDouble), expected.unsqueeze(d), tolerance, tolerance);
+          testing::assert_close(reduce(op, x, d, true).to(kDouble), expected.unsqueeze(d),
+                                tolerance, tolerance);
         }
-        testing::assert_close(reduce(op, x).to(kDouble), reference_rows(x.reshape({-1}), reference.value), tolerance, tolerance);
+        testing::assert_close(reduce(op, x).to(kDouble),
+                              reference_rows(x.reshape({-1}), reference.value), tolerance,
+                              tolerance);
       }
     }
   });
@@ -76,11 +83,16 @@ TEST_CASE("every differentiable reduction has right first and second derivatives
     if (!reference.differentiable) return;
     INFO(reference.name);
     // Distinct elements, so that the extremes have no ties within the step of the check.
-    const Tensor x = ((randperm(24, kLong).to(kDouble) + 2) * 0.1).reshape({2, 3, 4}).transpose(0, 2).requires_grad_();
+    const Tensor x = ((randperm(24, kLong).to(kDouble) + 2) * 0.1)
+                         .reshape({2, 3, 4})
+                         .transpose(0, 2)
+                         .requires_grad_();
     for (const DimVector& dims : {DimVector{}, DimVector{1}, DimVector{0, 2}, DimVector{-1}}) {
       if (reference.name == "prod" && dims.size() > 1) continue;
       INFO(dims);
-      const testing::TensorFunction f = [&](const std::vector<Tensor>& in) { return reduce(op, in[0], dims) * in[0].sum(); };
+      const testing::TensorFunction f = [&](const std::vector<Tensor>& in) {
+        return reduce(op, in[0], dims) * in[0].sum();
+      };
       CHECK(testing::gradcheck(f, {x}));
       CHECK(testing::gradgradcheck(f, {x}));
     }
@@ -89,9 +101,12 @@ TEST_CASE("every differentiable reduction has right first and second derivatives
 
 TEST_CASE("norms of every order are differentiable") {
   const Tensor x = tensor({{0.5, -1.5, 2.0}, {3.0, -0.25, 1.25}}, kDouble).requires_grad_();
-  for (double p : {1.0, 2.0, 3.0, 0.5, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()}) {
+  for (double p : {1.0, 2.0, 3.0, 0.5, std::numeric_limits<double>::infinity(),
+                   -std::numeric_limits<double>::infinity()}) {
     INFO(p);
-    const testing::TensorFunction f = [&](const std::vector<Tensor>& in) { return in[0].norm(p, IntArrayRef(1)) * in[0].sum(); };
+    const testing::TensorFunction f = [&](const std::vector<Tensor>& in) {
+      return in[0].norm(p, IntArrayRef(1)) * in[0].sum();
+    };
     CHECK(testing::gradcheck(f, {x}));
     CHECK(testing::gradgradcheck(f, {x}));
   }
@@ -99,7 +114,8 @@ TEST_CASE("norms of every order are differentiable") {
 }
 
 TEST_CASE("the gradient of a product is right where elements are zero") {
-  const Tensor x = tensor({{0.0, 2.0, 3.0}, {0.0, 0.0, 5.0}, {1.0, 2.0, 4.0}}, kDouble).requires_grad_();
+  const Tensor x =
+      tensor({{0.0, 2.0, 3.0}, {0.0, 0.0, 5.0}, {1.0, 2.0, 4.0}}, kDouble).requires_grad_();
   x.prod(1).sum().backward();
   CHECK(equal(x.grad(), tensor({{6., 0., 0.}, {0., 0., 0.}, {8., 4., 2.}}, kDouble)));
 }
@@ -123,7 +139,8 @@ TEST_CASE("results have PyTorch's dtypes") {
   CHECK(ones({3}, kHalf).sum(kFloat).dtype() == kFloat);
   CHECK(ones({3}).argmax().dtype() == kLong);
   CHECK(ones({3}).any().dtype() == kBool);
-  CHECK_THROWS_WITH_TEXT(ones({3}, kLong).mean(), "Input dtype must be either a floating point or complex dtype. Got: Long");
+  CHECK_THROWS_WITH_TEXT(ones({3}, kLong).mean(),
+                         "Input dtype must be either a floating point or complex dtype. Got: Long");
 }
 
 TEST_CASE("a float32 sum of ten million elements is as good as a pairwise one") {
@@ -140,9 +157,11 @@ TEST_CASE("reductions over nothing give the neutral element or say why not") {
   CHECK(none.mean().isnan().item<bool>());
   CHECK(equal(none.sum(0), zeros({3})));
   CHECK(none.sum(1).sizes() == IntArrayRef(0));
-  CHECK_THROWS_WITH_TEXT(none.max(), "Expected reduction dim to be specified for input.numel() == 0");
+  CHECK_THROWS_WITH_TEXT(none.max(),
+                         "Expected reduction dim to be specified for input.numel() == 0");
   CHECK_THROWS_WITH_TEXT(none.argmax(0), "to have non-zero size");
-  CHECK_THROWS_WITH_TEXT(ones({2}).sum(1), "Dimension out of range (expected to be in range of [-1, 0], but got 1)");
+  CHECK_THROWS_WITH_TEXT(ones({2}).sum(1),
+                         "Dimension out of range (expected to be in range of [-1, 0], but got 1)");
   CHECK_THROWS_WITH_TEXT(ones({2, 2}).sum({0, -2}), "appears multiple times in the list of dims");
 }
 
@@ -151,7 +170,9 @@ TEST_CASE("logsumexp survives large and infinite inputs and is differentiable") 
   CHECK(tensor({1000.0, 1000.0}).logsumexp(0).item<double>() == Approx(1000.6931));
   CHECK(tensor({-inf, -inf}).logsumexp(0).item<double>() == -inf);
   const Tensor x = tensor({{1.0, 2.0}, {3.0, -4.0}}, kDouble).requires_grad_();
-  const testing::TensorFunction f = [](const std::vector<Tensor>& in) { return in[0].logsumexp(1); };
+  const testing::TensorFunction f = [](const std::vector<Tensor>& in) {
+    return in[0].logsumexp(1);
+  };
   CHECK(testing::gradcheck(f, {x}));
   CHECK(testing::gradgradcheck(f, {x}));
 }

@@ -15,7 +15,9 @@ Tensor counted(IntArrayRef sizes) {
 void check_gradients(const testing::TensorFunction& f, IntArrayRef sizes) {
   const Tensor x = counted(sizes).clone().requires_grad_();
   // Squared, so that second derivatives are not all zero.
-  const testing::TensorFunction squared = [&](const std::vector<Tensor>& in) { return f({in[0] * in[0]}); };
+  const testing::TensorFunction squared = [&](const std::vector<Tensor>& in) {
+    return f({in[0] * in[0]});
+  };
   CHECK(testing::gradcheck(squared, {x}));
   CHECK(testing::gradgradcheck(squared, {x}));
 }
@@ -36,7 +38,8 @@ TEST_CASE("views share bytes and have the strides PyTorch gives them") {
   CHECK(x.diagonal(1, 1, 2).sizes() == IntArrayRef({2, 3}));
   CHECK(x.unfold(2, 2, 1).sizes() == IntArrayRef({2, 3, 3, 2}));
   CHECK(x.view({6, -1}).sizes() == IntArrayRef({6, 4}));
-  for (const Tensor& v : {x.permute({2, 0, 1}), x[1], x.view({-1}), x.expand({2, 2, 3, 4}), x.diagonal()}) {
+  for (const Tensor& v :
+       {x.permute({2, 0, 1}), x[1], x.view({-1}), x.expand({2, 2, 3, 4}), x.diagonal()}) {
     CHECK(v.is_view());
     CHECK(v.storage().is_same(x.storage()));
   }
@@ -68,9 +71,14 @@ TEST_CASE("joining and splitting undo each other") {
   CHECK(hstack({x, x}).sizes() == IntArrayRef({4, 6}));
   CHECK(cat({ones({2}, kInt), ones({1}, kFloat)}).dtype() == kFloat);
   CHECK(cat({empty({0}), x}).sizes() == x.sizes());
-  CHECK_THROWS_WITH_TEXT(cat({x, ones({4, 3, 1}, kDouble)}), "Tensors must have same number of dimensions: got 2 and 3");
-  CHECK_THROWS_WITH_TEXT(cat({x, ones({4, 2}, kDouble)}), "Sizes of tensors must match except in dimension 0. Expected size 3 but got size 2");
-  CHECK_THROWS_WITH_TEXT(stack({x, x[0]}), "stack expects each tensor to be equal size, but got [4, 3] at entry 0 and [3] at entry 1");
+  CHECK_THROWS_WITH_TEXT(cat({x, ones({4, 3, 1}, kDouble)}),
+                         "Tensors must have same number of dimensions: got 2 and 3");
+  CHECK_THROWS_WITH_TEXT(
+      cat({x, ones({4, 2}, kDouble)}),
+      "Sizes of tensors must match except in dimension 0. Expected size 3 but got size 2");
+  CHECK_THROWS_WITH_TEXT(
+      stack({x, x[0]}),
+      "stack expects each tensor to be equal size, but got [4, 3] at entry 0 and [3] at entry 1");
   CHECK_THROWS_WITH_TEXT(x.split({1, 1}), "sum exactly to 4");
 }
 
@@ -85,7 +93,11 @@ TEST_CASE("repeat, flip, tril and triu place elements as PyTorch does") {
 
 TEST_CASE("shape operations have right first and second derivatives") {
   check_gradients([](auto in) { return in[0].reshape({4, 3}).t().flatten(); }, {2, 6});
-  check_gradients([](auto in) { return in[0].permute({1, 2, 0}).slice(0, 1, 3, 2).select(1, 1); }, {2, 3, 4});
+  check_gradients(
+      [](auto in) {
+        return in[0].permute({1, 2, 0}).slice(0, 1, 3, 2).select(1, 1);
+      },
+      {2, 3, 4});
   check_gradients([](auto in) { return in[0].expand({3, 2, 4}).narrow(2, 1, 2); }, {2, 4});
   check_gradients([](auto in) { return in[0].as_strided({3, 2}, {1, 2}, 1); }, {2, 3});
   check_gradients([](auto in) { return in[0].t().as_strided({2, 2}, {1, 1}); }, {2, 3});
@@ -142,7 +154,9 @@ TEST_CASE("a tensor over a storage must lie inside it") {
   CHECK(Tensor::from_storage(storage, kFloat, {2, 3}, {3, 1}).numel() == 6);
   CHECK_THROWS_WITH_TEXT(Tensor::from_storage(storage, kFloat, {2, 3}, {3, 1}, 1), "out of bounds");
   CHECK_THROWS_WITH_TEXT(Tensor::from_storage(storage, kFloat, {2}, {-1}), "Negative strides");
-  CHECK_THROWS_WITH_TEXT(Tensor::from_storage(storage, kFloat, {int64_t{1} << 62, 4}, {int64_t{1} << 62, 1}), "overflow");
+  CHECK_THROWS_WITH_TEXT(
+      Tensor::from_storage(storage, kFloat, {int64_t{1} << 62, 4}, {int64_t{1} << 62, 1}),
+      "overflow");
   CHECK_THROWS_WITH_TEXT(arange(4).as_strided({5}, {1}), "out of bounds");
 }
 
@@ -151,7 +165,8 @@ TEST_CASE("indexing errors name dimension and size") {
   CHECK_THROWS_WITH_TEXT(x.select(1, 5), "index 5 is out of bounds for dimension 1 with size 5");
   CHECK_THROWS_WITH_TEXT(tensor(1.0)[0], "invalid index of a 0-dim tensor");
   CHECK_THROWS_WITH_TEXT(x.narrow(0, 1, 2), "exceeds dimension size (2)");
-  CHECK_THROWS_WITH_TEXT(x.transpose(0, 2), "Dimension out of range (expected to be in range of [-2, 1], but got 2)");
+  CHECK_THROWS_WITH_TEXT(x.transpose(0, 2),
+                         "Dimension out of range (expected to be in range of [-2, 1], but got 2)");
   CHECK_THROWS_WITH_TEXT(x.permute({0, 0}), "appears multiple times");
   CHECK_THROWS_WITH_TEXT(x.expand({3, 5}), "must match the existing size");
 }

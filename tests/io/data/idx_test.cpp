@@ -120,14 +120,20 @@ TEST_CASE("read_idx asks for no memory for sizes the file cannot hold") {
 TEST_CASE("read_idx never takes a gzip file with a changed byte for a good one") {
   const std::string packed = gzipped(kPixels);
   const auto good = elements<uint8_t>(read(packed));
+  int harmless = 0;
   for (size_t at = 0; at < packed.size(); ++at) {
     // Name, time, system and flags of text in the header mean nothing for the data.
     if (at >= 3 && at < 10) continue;
     std::string bytes = packed;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
     CAPTURE(at);
-    CHECK_THROWS_AS(read(bytes), IOError);
+    try {
+      CHECK(elements<uint8_t>(read(bytes)) == good);  // a bit that pads the compressed data
+      ++harmless;
+    } catch (const IOError&) {
+    }
   }
+  CHECK(harmless <= 1);
   std::string wrong_sum = packed;
   wrong_sum[packed.size() - 8] = static_cast<char>(wrong_sum[packed.size() - 8] + 1);
   check_refused(wrong_sum, "damaged: incorrect data check");

@@ -27,7 +27,7 @@ auto images(int64_t count) {
   return datasets::TensorDataset(rand({count, 1, 12, 12}), arange(count))
       .map(transforms::Normalize<>(0.5, 0.5))
       .map(transforms::TensorLambda<>([](Tensor x) {
-        const int64_t at = randint(0, 4, {}).template item<int64_t>();
+        const auto at = randint(4, {1}).item<int64_t>();
         return x.narrow(2, at, 8) + randn({1, 12, 8}) * 0.1;
       }))
       .map(transforms::Stack<>());
@@ -57,10 +57,12 @@ TEST_CASE("ops in a worker use its thread alone, ops in the caller all of them")
   };
   const int before = get_num_threads();
   set_num_threads(4);
-  for (auto& batch : *make_data_loader(Probe(), DataLoaderOptions(2).workers(2))) {
+  auto threaded = make_data_loader(Probe(), DataLoaderOptions(2).workers(2));
+  for (auto& batch : *threaded) {
     for (const bool alone : batch) CHECK(alone);
   }
-  for (auto& batch : *make_data_loader(Probe(), DataLoaderOptions(2))) {
+  auto plain = make_data_loader(Probe(), 2);
+  for (auto& batch : *plain) {
     for (const bool alone : batch) CHECK_FALSE(alone);
   }
   set_num_threads(before);
