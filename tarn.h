@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tarn/core/autograd.h"
+#include "tarn/core/cuda.h"
 #include "tarn/core/custom_function.h"
 #include "tarn/core/factories.h"
 #include "tarn/core/functions.h"
@@ -17,3 +18,7 @@
 #include "tarn/device/check.h"
 #include "tarn/device/device.h"
 #include "tarn/device/parallel.h"
+#include "tarn/io/data/data.h"
+#include "tarn/io/log/progress.h"
+#include "tarn/io/serialize.h"
+#include "tarn/nn/nn.h"

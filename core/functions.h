@@ -39,6 +39,15 @@ inline Tensor operator>(const Scalar& a, const Tensor& b) { return b.lt(a); }
 inline Tensor operator>=(const Scalar& a, const Tensor& b) { return b.le(a); }
 
 // --- Reductions with more than one result or parameter --------------------------------------------
+inline Tensor amax(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) {
+  return x.amax(dims, keepdim);
+}
+inline Tensor amin(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) {
+  return x.amin(dims, keepdim);
+}
+inline Tensor prod(const Tensor& x, int64_t dim, bool keepdim = false) {
+  return x.prod(dim, keepdim);
+}
 inline std::tuple<Tensor, Tensor> max(const Tensor& x, int64_t dim, bool keepdim = false) {
   return x.max(dim, keepdim);
 }

@@ -476,15 +476,6 @@ inline Tensor mean(const Tensor& x, IntArrayRef dims, bool keepdim = false,
 inline Tensor prod(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) {
   return x.prod(dtype);
 }
-inline Tensor prod(const Tensor& x, int64_t dim, bool keepdim = false) {
-  return x.prod(dim, keepdim);
-}
-inline Tensor amax(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) {
-  return x.amax(dims, keepdim);
-}
-inline Tensor amin(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) {
-  return x.amin(dims, keepdim);
-}
 inline Tensor max(const Tensor& x) { return x.max(); }
 inline Tensor min(const Tensor& x) { return x.min(); }
 inline Tensor any(const Tensor& x) { return x.any(); }

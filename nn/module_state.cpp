@@ -69,17 +69,18 @@ const std::string* nearest(const std::string& name, const std::vector<std::strin
   return best;
 }
 
-// What all unexpected names have before names that are missing, as "module." of a file by DataParallel.
+// What most missing names lack to be unexpected ones, as "module." in a file by DataParallel; or nothing.
 std::string common_prefix(const LoadReport& report) {
-  if (report.missing.empty()) return "";
-  const std::string& wanted = report.missing.front();
-  for (const std::string& name : report.unexpected) {
-    if (!name.ends_with("." + wanted)) continue;
-    const std::string prefix = name.substr(0, name.size() - wanted.size());
-    const auto is_prefixed = [&](const std::string& other) {
-      return std::find(report.unexpected.begin(), report.unexpected.end(), prefix + other) != report.unexpected.end();
-    };
-    if (std::all_of(report.missing.begin(), report.missing.end(), is_prefixed)) return prefix;
+  const std::unordered_set<std::string> unexpected(report.unexpected.begin(), report.unexpected.end());
+  for (const std::string& wanted : report.missing) {
+    for (const std::string& name : report.unexpected) {
+      if (!name.ends_with("." + wanted)) continue;
+      const std::string prefix = name.substr(0, name.size() - wanted.size());
+      const auto found = std::count_if(report.missing.begin(), report.missing.end(), [&](const std::string& other) {
+        return unexpected.contains(prefix + other);
+      });
+      if (2 * static_cast<size_t>(found) > report.missing.size()) return prefix;
+    }
   }
   return "";
 }
@@ -89,7 +90,7 @@ std::string common_prefix(const LoadReport& report) {
   constexpr size_t kMaxComparisons = 10000;
   std::string text = "[load_state_dict] Error(s) in loading state_dict for " + module + ", nothing was loaded:";
   const std::string prefix = common_prefix(report);
-  const bool suggest = prefix.empty() && report.missing.size() * report.unexpected.size() <= kMaxComparisons;
+  const bool suggest = report.missing.size() * report.unexpected.size() <= kMaxComparisons;
   const auto list = [&](const char* title, const std::vector<std::string>& names, bool with_nearest) {
     if (names.empty()) return;
     text += title;
@@ -103,7 +104,7 @@ std::string common_prefix(const LoadReport& report) {
   list("\n  Missing key(s) in state_dict: ", report.missing, suggest);
   list("\n  Unexpected key(s) in state_dict: ", report.unexpected, false);
   text += mismatches;
-  if (!prefix.empty()) text += "\n  HINT: names begin with \"" + prefix + "\": load with {.strip_prefix = \"" + prefix + "\"}";
+  if (!prefix.empty()) text += "\n  HINT: names of the state_dict begin with \"" + prefix + "\": load with {.strip_prefix = \"" + prefix + "\"}";
   throw ValueError(text);
 }
 

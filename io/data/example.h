@@ -23,7 +23,7 @@ struct Example {
   Target target;
 };
 
-// Converts from and to its data, a temporary to a value of its own: `const Tensor& x = set.get(0)` is safe.
+// Converts from and to its data.
 template <typename Data>
 struct Example<Data, example::NoTarget> {
   using DataType = Data;
@@ -31,9 +31,8 @@ struct Example<Data, example::NoTarget> {
 
   Example() = default;
   Example(Data data_) : data(std::move(data_)) {}  // NOLINT
-  operator Data&() & { return data; }              // NOLINT
-  operator const Data&() const& { return data; }   // NOLINT
-  operator Data() && { return std::move(data); }   // NOLINT
+  operator Data&() { return data; }                // NOLINT
+  operator const Data&() const { return data; }    // NOLINT
 
   Data data;
 };

@@ -162,7 +162,7 @@ TEST_CASE("softmax treats infinities, NaN and large numbers as PyTorch does") {
         x.set(at(1, 1), -kInf);
         x.set(at(2, 1), kInf);
         x.set(at(3, n - 1), kNan);
-        x.set(at(4, 0), 3e38);
+        x.set(at(4, n - 1), 3e38);
         const Array soft(kFloat, sizes), log(kFloat, sizes);
         kernels(kCPU).softmax({soft.view(), x.view(), dim, false});
         kernels(kCPU).softmax({log.view(), x.view(), dim, true});
@@ -172,7 +172,7 @@ TEST_CASE("softmax treats infinities, NaN and large numbers as PyTorch does") {
             CHECK(std::isnan(soft.get(at(row, k))));
             CHECK(std::isnan(log.get(at(row, k))));
           }
-          CHECK(soft.get(at(4, k)) == (k == 0 ? 1 : 0));
+          CHECK(soft.get(at(4, k)) == (k == n - 1 ? 1 : 0));
           CHECK(soft.get(at(5, k)) == Approx(1.0 / static_cast<double>(n)));
         }
         CHECK(soft.get(at(1, 1)) == 0);

@@ -59,7 +59,7 @@ TEST_CASE("a dataset of one tensor has its rows as examples") {
   datasets::TensorDataset dataset(eye(5));
   CHECK(dataset.size() == 5u);
   CHECK(equal(dataset.get(2).data, eye(5)[2]));
-  const Tensor& row = dataset.get(3);  // converts to its data
+  const Tensor row = dataset.get(3);  // converts to its data
   CHECK(equal(row, eye(5)[3]));
   CHECK(dataset.get_batch(kSome).size() == 4);
   CHECK(dataset.data().sizes() == IntArrayRef({5, 5}));

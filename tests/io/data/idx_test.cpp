@@ -127,11 +127,14 @@ TEST_CASE("read_idx never takes a gzip file with a changed byte for a good one")
     std::string bytes = packed;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
     CAPTURE(at);
+    Tensor result;
     try {
-      CHECK(elements<uint8_t>(read(bytes)) == good);  // a bit that pads the compressed data
-      ++harmless;
+      result = read(bytes);
     } catch (const IOError&) {
+      continue;
     }
+    CHECK(elements<uint8_t>(result) == good);  // a bit that pads the compressed data
+    ++harmless;
   }
   CHECK(harmless <= 1);
   std::string wrong_sum = packed;
