@@ -79,9 +79,11 @@ IntrusivePtr<Node> put_node(const char* name, const Tensor& self, const IndexPla
   });
 }
 
-void add_index(IndexPlan& plan, int64_t dim, const Tensor& index) {
-  if (plan.self_sizes[static_cast<size_t>(dim)] == 0 && index.numel() > 0) {
-    throw IndexError(str("index is out of bounds for dimension with size 0: dimension ", dim, " of ", IntArrayRef(plan.self_sizes)));
+// Indexes self's dimension `dim` with `index`, which is broadcast to `count` positions.
+void add_index(IndexPlan& plan, int64_t dim, const Tensor& index, int64_t count) {
+  if (plan.self_sizes[static_cast<size_t>(dim)] == 0 && count > 0) {
+    throw IndexError(str("index is out of bounds for dimension with size 0: dimension ", dim, " of ",
+                         IntArrayRef(plan.self_sizes)));
   }
   plan.dims.push_back(dim);
   plan.indices.push_back(index);
@@ -124,7 +126,7 @@ Tensor as_index(const char* op, const Tensor& index, Device device) {
 IndexPlan plan_along(const Tensor& self, int64_t dim, const Tensor& index) {
   IndexPlan plan{.sizes = index.sizes(), .source = {}, .self_sizes = self.sizes(), .dims = {}, .indices = {}};
   for (int64_t d = 0; d < index.dim(); ++d) plan.source.push_back(d == dim ? -1 : d);
-  add_index(plan, dim, index);
+  add_index(plan, dim, index, index.numel());
   return plan;
 }
 
@@ -134,7 +136,7 @@ IndexPlan plan_select(const Tensor& self, int64_t dim, const Tensor& index) {
   DimVector strides(plan.sizes.size(), 0);
   strides[static_cast<size_t>(dim)] = index.dim() > 0 ? index.stride(0) : 1;
   for (int64_t d = 0; d < self.dim(); ++d) plan.source.push_back(d == dim ? -1 : d);
-  add_index(plan, dim, index);
+  add_index(plan, dim, index, index.numel());
   plan.indices[0] = alias(index, plan.sizes, strides, index.storage_offset(), false);
   return plan;
 }
@@ -161,7 +163,9 @@ IndexPlan plan_indices(const char* op, const Tensor& self, const std::vector<Ten
       throw IndexError(str("shape mismatch: indexing tensors could not be broadcast together with shapes ", shapes));
     }
     common = broadcast_shapes(op, common, sizes);
-    add_index(plan, static_cast<int64_t>(d), entries[d]);
+  }
+  for (size_t d = 0; d < entries.size(); ++d) {
+    if (entries[d].defined()) add_index(plan, static_cast<int64_t>(d), entries[d], numel_of(common));
   }
   if (plan.dims.size() > kMaxIndices) {
     throw NotImplementedError(str("[", op, "] at most ", kMaxIndices, " dimensions can be indexed by tensors at once, got ",

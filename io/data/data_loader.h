@@ -248,15 +248,15 @@ class DataLoader final : private detail::BatchSource<typename Dataset::BatchType
     std::exception_ptr error;
   };
 
-  // The next request of the sampler, unless the epoch is over.
-  std::optional<BatchRequestType> next_request() {
-    if (drained_) return std::nullopt;
-    auto request = sampler_.next(options_.batch_size);
-    if constexpr (requires { request->size(); }) {
-      if (request && options_.drop_last && request->size() < options_.batch_size) request.reset();
-    }
+  // Puts the next request of the sampler into `request`; false if the epoch is over.
+  bool next_request(std::optional<BatchRequestType>& request) {
+    if (drained_) return false;
+    request = sampler_.next(options_.batch_size);
     drained_ = !request;
-    return request;
+    if constexpr (requires { request->size(); }) {
+      drained_ |= options_.drop_last && request && request->size() < options_.batch_size;
+    }
+    return !drained_;
   }
 
   uint64_t next_seed() { return detail::batch_seed(epoch_seed_, epoch_, batches_++); }
@@ -272,11 +272,9 @@ class DataLoader final : private detail::BatchSource<typename Dataset::BatchType
   // Gives the workers as much to do as max_jobs allows.
   void prefetch() {
     while (!free_slots_.empty()) {
-      auto request = next_request();
-      if (!request) return;
       const size_t slot = free_slots_.back();
+      if (!next_request(slots_[slot].request)) return;
       free_slots_.pop_back();
-      slots_[slot].request = std::move(request);
       slots_[slot].seed = next_seed();
       pool_->submit(slot);
     }
@@ -293,8 +291,8 @@ class DataLoader final : private detail::BatchSource<typename Dataset::BatchType
 
   std::optional<BatchType> next_batch() override {
     if (!pool_) {
-      const auto request = next_request();
-      if (!request) return std::nullopt;
+      std::optional<BatchRequestType> request;
+      if (!next_request(request)) return std::nullopt;
       const ThreadSeedGuard guard(next_seed());
       return datasets_[0].get_batch(*request);
     }

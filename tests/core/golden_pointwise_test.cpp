@@ -65,24 +65,24 @@ void add_activations(Operations& ops) {
 
 void add_with_scalars(Operations& ops) {
   const auto add = [&](const char* name, auto f) { ops[name] = operation(f); };
-  add("clamp", [](const Tensor& x) { return x.clamp(-0.5, 0.75); });
-  add("clamp_min", [](const Tensor& x) { return x.clamp_min(-0.25); });
-  add("clamp_max", [](const Tensor& x) { return x.clamp_max(0.25); });
+  add("clamp", [](const Tensor& x) { return x.clamp(-0.55, 0.7); });
+  add("clamp_min", [](const Tensor& x) { return x.clamp_min(-0.23); });
+  add("clamp_max", [](const Tensor& x) { return x.clamp_max(0.23); });
   add("pow_2", [](const Tensor& x) { return x.pow(2); });
   add("pow_3", [](const Tensor& x) { return x.pow(3); });
   add("pow_half", [](const Tensor& x) { return x.pow(0.5); });
-  add("pow_minus", [](const Tensor& x) { return x.pow(-1.5); });
-  add("scalar_pow", [](const Tensor& x) { return pow(2.5, x); });
-  add("add_scalar", [](const Tensor& x) { return x + 1.5; });
-  add("rsub_scalar", [](const Tensor& x) { return 1.5 - x; });
-  add("mul_scalar", [](const Tensor& x) { return x * -2.5; });
-  add("rdiv_scalar", [](const Tensor& x) { return 1.5 / x; });
+  add("pow_minus", [](const Tensor& x) { return x.pow(-1.3); });
+  add("scalar_pow", [](const Tensor& x) { return pow(2.3, x); });
+  add("add_scalar", [](const Tensor& x) { return x + 1.7; });
+  add("rsub_scalar", [](const Tensor& x) { return 1.7 - x; });
+  add("mul_scalar", [](const Tensor& x) { return x * -2.3; });
+  add("rdiv_scalar", [](const Tensor& x) { return 1.7 / x; });
 }
 
 void add_binary(Operations& ops) {
   const auto add = [&](const char* name, auto f) { ops[name] = operation(f); };
   add("add", [](const Tensor& a, const Tensor& b) { return a + b; });
-  add("add_alpha", [](const Tensor& a, const Tensor& b) { return a.add(b, 0.5); });
+  add("add_alpha", [](const Tensor& a, const Tensor& b) { return a.add(b, 0.3); });
   add("sub", [](const Tensor& a, const Tensor& b) { return a - b; });
   add("mul", [](const Tensor& a, const Tensor& b) { return a * b; });
   add("div", [](const Tensor& a, const Tensor& b) { return a / b; });
@@ -112,7 +112,7 @@ void add_ternary(Operations& ops) {
   const auto add = [&](const char* name, auto f) { ops[name] = operation(f); };
   using T = Tensor;
   add("where", [](const T& m, const T& a, const T& b) { return where(m, a, b); });
-  add("masked_fill", [](const T& x, const T& mask) { return x.masked_fill(mask, -1.25); });
+  add("masked_fill", [](const T& x, const T& mask) { return x.masked_fill(mask, -1.2); });
   add("lerp", [](const T& a, const T& b) { return a.lerp(b, 0.3); });
   add("lerp.tensor", [](const T& a, const T& b, const T& w) { return a.lerp(b, w); });
   add("addcmul", [](const T& x, const T& a, const T& b) { return x.addcmul(a, b, 0.7); });

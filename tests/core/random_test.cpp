@@ -219,3 +219,26 @@ TEST_CASE("threads that share a generator never draw the same number") {
   std::sort(expected.begin(), expected.end());
   CHECK(all == expected);
 }
+
+TEST_CASE("under a ThreadSeedGuard a thread draws from a seed of its own, and leaves no trace") {
+  manual_seed(5);
+  const Floats expected = elements<float>(rand({4}));
+  manual_seed(9);
+  const Floats first = elements<float>(rand({4})), second = elements<float>(rand({4}));
+
+  manual_seed(9);
+  CHECK(elements<float>(rand({4})) == first);
+  {
+    const ThreadSeedGuard guard(5);
+    {
+      const ThreadSeedGuard nested(9);
+      CHECK(elements<float>(rand({4})) == first);
+    }
+    CHECK(elements<float>(rand({4})) == expected);
+    std::thread([&] {
+      const ThreadSeedGuard other(5);
+      CHECK(elements<float>(rand({4})) == expected);
+    }).join();
+  }
+  CHECK(elements<float>(rand({4})) == second);
+}

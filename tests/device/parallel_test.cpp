@@ -259,3 +259,20 @@ TEST_CASE("inside an OpenMP region of the program a parallel_for runs inline") {
 }
 
 #endif
+
+TEST_CASE("under a SerialGuard parallel_for runs inline, on that thread and until the guard ends") {
+  const Threads guard(4);
+  {
+    const SerialGuard serial;
+    CHECK(in_parallel_region());
+    CHECK(pieces(0, 100, 1) == Pieces{{0, 100}});
+    {
+      const SerialGuard nested;
+      CHECK(pieces(0, 100, 1) == Pieces{{0, 100}});
+    }
+    CHECK(pieces(0, 100, 1) == Pieces{{0, 100}});
+    std::thread([] { CHECK_FALSE(in_parallel_region()); }).join();
+  }
+  CHECK_FALSE(in_parallel_region());
+  CHECK(pieces(0, 100, 1).size() == 4);
+}

