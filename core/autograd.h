@@ -19,9 +19,9 @@ using Variable = Tensor;
 using variable_list = std::vector<Tensor>;
 using tensor_list = std::vector<Tensor>;
 
-// Adds to the grad() of every leaf the gradient of sum_i <tensors[i], grad_tensors[i]>. A missing or
-// undefined grad_tensors[i] stands for 1 and needs a one-element tensor. The graph is freed unless
-// retain_graph (default: create_graph); create_graph records the backward pass itself, for
+// Adds to the grad() of every leaf the gradient of sum_i <tensors[i], grad_tensors[i]>. A missing
+// or undefined grad_tensors[i] stands for 1 and needs a one-element tensor. The graph is freed
+// unless retain_graph (default: create_graph); create_graph records the backward pass itself, for
 // higher derivatives. `inputs` limits where gradients are accumulated.
 void backward(const variable_list& tensors, const variable_list& grad_tensors = {},
               std::optional<bool> retain_graph = std::nullopt, bool create_graph = false,

@@ -6,7 +6,8 @@
 //       return x * factor;
 //     }
 //     static variable_list backward(AutogradContext* ctx, variable_list grads) {
-//       return {grads[0] * ctx->saved_data["factor"].to_double(), Tensor()};   // one for each argument
+//       // One gradient for each argument of forward.
+//       return {grads[0] * ctx->saved_data["factor"].to_double(), Tensor()};
 //     }
 //   };
 //   Tensor y = Scale::apply(x, 2.0);
@@ -99,9 +100,9 @@ void collect(variable_list&, std::vector<bool>& is_tensor, const Other&) {
 
 }  // namespace detail
 
-// Derive as `struct Mine : Function<Mine>` with static forward and backward as above. forward returns a
-// Tensor or a variable_list, and so does apply. backward gets one gradient an output and returns one
-// an argument of forward, undefined for arguments that are not tensors.
+// Derive as `struct Mine : Function<Mine>` with static forward and backward as above. forward
+// returns a Tensor or a variable_list, and so does apply. backward gets one gradient an output and
+// returns one an argument of forward, undefined for arguments that are not tensors.
 template <class Derived>
 struct Function {
   template <class... Args>

@@ -75,8 +75,8 @@ void accumulate(Tensor& total, Tensor grad) {
 
 }  // namespace
 
-// Brings a gradient to the shape and dtype of what it belongs to: sums what was broadcast, expands what
-// a reduction's backward left small.
+// Brings a gradient to the shape and dtype of what it belongs to: sums what was broadcast, expands
+// what a reduction's backward left small.
 Tensor Engine::conform(Tensor grad, const OutputMeta& meta, const Node& node) {
   const IntArrayRef sizes = meta.sizes;
   if (!(grad.sizes() == sizes)) {

@@ -15,7 +15,8 @@ struct BackwardOptions {
 };
 
 // Seeds `roots` with `gradients` (missing or undefined: 1, for one element) and runs every node
-// between them and the inputs once, in falling sequence number, so each node sees its whole gradient.
+// between them and the inputs once, in falling sequence number, so each node sees its whole
+// gradient.
 void run_backward(TensorList roots, TensorList gradients, const BackwardOptions& options);
 
 }  // namespace tarn

@@ -15,9 +15,12 @@ std::atomic<ScalarType> default_dtype{kFloat};
 
 [[noreturn, gnu::cold]] void bad_sizes(IntArrayRef sizes, ScalarType dtype) {
   for (int64_t size : sizes) {
-    if (size < 0) throw ValueError(str("[empty] Trying to create tensor with negative dimension ", size, ": ", sizes));
+    if (size < 0)
+      throw ValueError(
+          str("[empty] Trying to create tensor with negative dimension ", size, ": ", sizes));
   }
-  throw ValueError(str("[empty] a tensor of sizes ", sizes, " and dtype ", dtype, " has more bytes than can be counted"));
+  throw ValueError(str("[empty] a tensor of sizes ", sizes, " and dtype ", dtype,
+                       " has more bytes than can be counted"));
 }
 
 void fill(const Tensor& out, const Scalar& value) {
@@ -26,7 +29,8 @@ void fill(const Tensor& out, const Scalar& value) {
     number.floating = value.toDouble();
   } else {
     number.is_integral = true;
-    number.integral = visit(out.dtype(), [&]<class T>(T) { return static_cast<int64_t>(value.to<T>()); });
+    number.integral =
+        visit(out.dtype(), [&]<class T>(T) { return static_cast<int64_t>(value.to<T>()); });
   }
   kernels(out.device().type()).fill(out.impl().view(), number);
 }
@@ -74,7 +78,8 @@ int64_t storage_extent(const char* op, IntArrayRef sizes, IntArrayRef strides) {
   for (size_t d = 0; d < sizes.size(); ++d) {
     if (sizes[d] < 0) bad_sizes(sizes, kByte);
     if (strides[d] < 0) {
-      throw ValueError(str("[", op, "] Negative strides are not supported, but got strides: ", strides));
+      throw ValueError(
+          str("[", op, "] Negative strides are not supported, but got strides: ", strides));
     }
     int64_t reach;
     overflow |= __builtin_mul_overflow(std::max<int64_t>(sizes[d] - 1, 0), strides[d], &reach);
@@ -82,7 +87,8 @@ int64_t storage_extent(const char* op, IntArrayRef sizes, IntArrayRef strides) {
     is_empty |= sizes[d] == 0;
   }
   if (overflow || extent > INT64_MAX / 8) {
-    throw ValueError(str("[", op, "] sizes ", sizes, " with strides ", strides, " reach beyond what can be counted"));
+    throw ValueError(str("[", op, "] sizes ", sizes, " with strides ", strides,
+                         " reach beyond what can be counted"));
   }
   return is_empty ? 0 : extent;
 }
@@ -97,7 +103,8 @@ int64_t arange_size(const Scalar& start, const Scalar& end, const Scalar& step, 
   if (!std::isfinite(from) || !std::isfinite(to)) fail("unsupported range");
   const bool integral = !is_floating_point(dtype);
   if (!(by > 0 || by < 0) || (integral && step.toLong() == 0)) fail("step must be nonzero");
-  if (by > 0 ? to < from : to > from) fail("upper bound and lower bound inconsistent with step sign");
+  if (by > 0 ? to < from : to > from)
+    fail("upper bound and lower bound inconsistent with step sign");
   if (dtype != kLong) {
     const double size = std::ceil((to - from) / by);
     if (!(size >= 0 && size < 0x1p63)) fail("invalid size, possible overflow?");
@@ -105,29 +112,13 @@ int64_t arange_size(const Scalar& start, const Scalar& end, const Scalar& step, 
   }
   // Unsigned: the distance of two int64 need not fit in one.
   const auto magnitude = [](int64_t a, int64_t b) {
-    return a > b ? static_cast<uint64_t>(a) - static_cast<uint64_t>(b) : static_cast<uint64_t>(b) - static_cast<uint64_t>(a);
+    return a > b ? static_cast<uint64_t>(a) - static_cast<uint64_t>(b)
+                 : static_cast<uint64_t>(b) - static_cast<uint64_t>(a);
   };
   const uint64_t distance = magnitude(start.toLong(), end.toLong());
   const uint64_t size = distance == 0 ? 0 : (distance - 1) / magnitude(step.toLong(), 0) + 1;
   if (size > INT64_MAX) fail("invalid size, possible overflow?");
   return static_cast<int64_t>(size);
-}
-
-Tensor draw_new(const char* op, IntArrayRef sizes, RandomKind kind, double a, double b, Generator* generator,
-                const TensorOptions& options) {
-  if (!is_floating_point(options.dtype())) {
-    throw TypeError(str("[", op, "] needs a floating point dtype, got ", options.dtype()));
-  }
-  const Tensor out = detail::make_empty(sizes, options.dtype(), options.device());
-  detail::draw(op, out, kind, a, b, 0, 0, generator);
-  return finish(out, options);
-}
-
-Tensor draw_like(const char* op, const Tensor& x, RandomKind kind, double a, double b, const TensorOptions& options) {
-  const Tensor out = make_like(x, options);
-  if (!is_floating_point(out.dtype())) throw TypeError(str("[", op, "] needs a floating point dtype, got ", out.dtype()));
-  detail::draw(op, out, kind, a, b, 0, 0, nullptr);
-  return finish(out, options);
 }
 
 }  // namespace
@@ -136,7 +127,9 @@ ScalarType get_default_dtype() { return default_dtype.load(std::memory_order_rel
 
 void set_default_dtype(ScalarType dtype) {
   if (!is_floating_point(dtype)) {
-    throw TypeError(str("[set_default_dtype] only floating-point types are supported as the default type, got ", dtype));
+    throw TypeError(
+        str("[set_default_dtype] only floating-point types are supported as the default type, got ",
+            dtype));
   }
   default_dtype.store(dtype, std::memory_order_relaxed);
 }
@@ -150,7 +143,8 @@ Tensor detail::make_empty(IntArrayRef sizes, ScalarType dtype, Device device) {
     is_empty |= size == 0;
     overflow |= __builtin_mul_overflow(nbytes, size > 0 ? size : 1, &nbytes);
   }
-  if (negative || overflow) [[unlikely]] bad_sizes(sizes, dtype);
+  if (negative || overflow) [[unlikely]]
+    bad_sizes(sizes, dtype);
   Storage storage = Storage::allocate(is_empty ? 0 : static_cast<size_t>(nbytes), device);
   return Tensor(IntrusivePtr<TensorImpl>::adopt(new TensorImpl(std::move(storage), dtype, sizes)));
 }
@@ -163,7 +157,8 @@ Tensor empty(IntArrayRef sizes, const TensorOptions& options) {
 
 Tensor empty_strided(IntArrayRef sizes, IntArrayRef strides, const TensorOptions& options) {
   if (sizes.size() != strides.size()) {
-    throw ShapeError(str("[empty_strided] dimensionality of sizes ", sizes, " must match that of strides ", strides));
+    throw ShapeError(str("[empty_strided] dimensionality of sizes ", sizes,
+                         " must match that of strides ", strides));
   }
   const int64_t extent = storage_extent("empty_strided", sizes, strides);
   const Tensor flat = detail::make_empty(extent, options.dtype(), options.device());
@@ -179,7 +174,9 @@ Tensor full(IntArrayRef sizes, const Scalar& value, const TensorOptions& options
   return filled(sizes, value, with_default(options, dtype));
 }
 
-Tensor scalar_tensor(const Scalar& value, const TensorOptions& options) { return filled({}, value, options); }
+Tensor scalar_tensor(const Scalar& value, const TensorOptions& options) {
+  return filled({}, value, options);
+}
 
 Tensor eye(int64_t n, const TensorOptions& options) { return eye(n, n, options); }
 
@@ -193,16 +190,19 @@ Tensor eye(int64_t n, int64_t m, const TensorOptions& options) {
 
 // --- From data ----------------------------------------------------------------------------------
 
-Tensor from_blob(void* data, IntArrayRef sizes, IntArrayRef strides, const std::function<void(void*)>& deleter,
-                 const TensorOptions& options) {
+Tensor from_blob(void* data, IntArrayRef sizes, IntArrayRef strides,
+                 const std::function<void(void*)>& deleter, const TensorOptions& options) {
   if (sizes.size() != strides.size()) {
-    throw ShapeError(str("[from_blob] dimensionality of sizes ", sizes, " must match that of strides ", strides));
+    throw ShapeError(str("[from_blob] dimensionality of sizes ", sizes,
+                         " must match that of strides ", strides));
   }
   const int64_t extent = storage_extent("from_blob", sizes, strides);
-  TARN_CHECK(data || extent == 0, "[from_blob] a null pointer was given for a tensor of sizes ", sizes);
+  TARN_CHECK(data || extent == 0, "[from_blob] a null pointer was given for a tensor of sizes ",
+             sizes);
   const int64_t nbytes = extent * element_size(options.dtype());
   Storage storage = Storage::borrow(data, static_cast<size_t>(nbytes), options.device(), deleter);
-  return finish(TensorBase::from_storage(std::move(storage), options.dtype(), sizes, strides), options);
+  return finish(TensorBase::from_storage(std::move(storage), options.dtype(), sizes, strides),
+                options);
 }
 
 Tensor from_blob(void* data, IntArrayRef sizes, IntArrayRef strides, const TensorOptions& options) {
@@ -220,13 +220,16 @@ Tensor from_blob(void* data, IntArrayRef sizes, const TensorOptions& options) {
 
 // --- Ranges -------------------------------------------------------------------------------------
 
-Tensor arange(const Scalar& end, const TensorOptions& options) { return arange(0, end, 1, options); }
+Tensor arange(const Scalar& end, const TensorOptions& options) {
+  return arange(0, end, 1, options);
+}
 
 Tensor arange(const Scalar& start, const Scalar& end, const TensorOptions& options) {
   return arange(start, end, 1, options);
 }
 
-Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, const TensorOptions& options) {
+Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step,
+              const TensorOptions& options) {
   const bool integral = start.isIntegral(true) && end.isIntegral(true) && step.isIntegral(true);
   const ScalarType dtype = options.dtype_opt().value_or(integral ? kLong : get_default_dtype());
   if (dtype == kBool) throw TypeError("[arange] is not defined for dtype Bool");
@@ -243,14 +246,18 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, const 
   return finish(out, options);
 }
 
-Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps, const TensorOptions& options) {
-  if (steps < 0) throw ValueError(str("[linspace] number of steps must be non-negative, got ", steps));
+Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps,
+                const TensorOptions& options) {
+  if (steps < 0)
+    throw ValueError(str("[linspace] number of steps must be non-negative, got ", steps));
   const ScalarType dtype = options.dtype();
   const Tensor out = detail::make_empty(steps, dtype, options.device());
   if (steps == 0) return finish(out, options);
   const auto& table = kernels(out.device().type());
-  const double from = start.toDouble(), step = steps > 1 ? (end.toDouble() - from) / static_cast<double>(steps - 1) : 0;
-  // The kernel counts integers in whole steps, so these are rounded down from floating-point numbers.
+  const double from = start.toDouble(),
+               step = steps > 1 ? (end.toDouble() - from) / static_cast<double>(steps - 1) : 0;
+  // The kernel counts integers in whole steps, so these are rounded down from floating-point
+  // numbers.
   const bool integral = !is_floating_point(dtype);
   const Tensor numbers = integral ? detail::make_empty(steps, kDouble, options.device()) : out;
   table.arange(numbers.impl().view(), from, step);
@@ -260,81 +267,21 @@ Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps, const Ten
   return finish(out, options);
 }
 
-// --- Random numbers -----------------------------------------------------------------------------
-
-Tensor rand(IntArrayRef sizes, const TensorOptions& options) { return rand(sizes, nullptr, options); }
-
-Tensor rand(IntArrayRef sizes, Generator* generator, const TensorOptions& options) {
-  return draw_new("rand", sizes, RandomKind::kUniform, 0, 1, generator, options);
-}
-
-Tensor randn(IntArrayRef sizes, const TensorOptions& options) { return randn(sizes, nullptr, options); }
-
-Tensor randn(IntArrayRef sizes, Generator* generator, const TensorOptions& options) {
-  return draw_new("randn", sizes, RandomKind::kNormal, 0, 1, generator, options);
-}
-
-Tensor randint(int64_t high, IntArrayRef sizes, const TensorOptions& options) {
-  return randint(0, high, sizes, nullptr, options);
-}
-
-Tensor randint(int64_t high, IntArrayRef sizes, Generator* generator, const TensorOptions& options) {
-  return randint(0, high, sizes, generator, options);
-}
-
-Tensor randint(int64_t low, int64_t high, IntArrayRef sizes, const TensorOptions& options) {
-  return randint(low, high, sizes, nullptr, options);
-}
-
-Tensor randint(int64_t low, int64_t high, IntArrayRef sizes, Generator* generator, const TensorOptions& options) {
-  const ScalarType dtype = options.dtype_opt().value_or(kLong);
-  detail::check_integer_range("randint", dtype, low, high);
-  const Tensor out = detail::make_empty(sizes, dtype, options.device());
-  detail::draw("randint", out, RandomKind::kInteger, 0, 0, low, high, generator);
-  return finish(out, options);
-}
-
-Tensor randperm(int64_t n, const TensorOptions& options) { return randperm(n, nullptr, options); }
-
-Tensor randperm(int64_t n, Generator* generator, const TensorOptions& options) {
-  if (n < 0) throw ValueError(str("[randperm] n must be non-negative, got ", n));
-  const ScalarType dtype = options.dtype_opt().value_or(kLong);
-  if (n > 0) detail::check_integer_range("randperm", dtype, 0, n);
-  const Tensor out = detail::make_empty(n, dtype, options.device());
-  detail::draw("randperm", out, RandomKind::kPermutation, 0, 0, 0, 0, generator);
-  return finish(out, options);
-}
-
 // --- Like another tensor ------------------------------------------------------------------------
 
-Tensor empty_like(const Tensor& x, const TensorOptions& options) { return finish(make_like(x, options), options); }
+Tensor empty_like(const Tensor& x, const TensorOptions& options) {
+  return finish(make_like(x, options), options);
+}
 
-Tensor zeros_like(const Tensor& x, const TensorOptions& options) { return full_like(x, 0, options); }
+Tensor zeros_like(const Tensor& x, const TensorOptions& options) {
+  return full_like(x, 0, options);
+}
 
 Tensor ones_like(const Tensor& x, const TensorOptions& options) { return full_like(x, 1, options); }
 
 Tensor full_like(const Tensor& x, const Scalar& value, const TensorOptions& options) {
   const Tensor out = make_like(x, options);
   fill(out, value);
-  return finish(out, options);
-}
-
-Tensor rand_like(const Tensor& x, const TensorOptions& options) {
-  return draw_like("rand_like", x, RandomKind::kUniform, 0, 1, options);
-}
-
-Tensor randn_like(const Tensor& x, const TensorOptions& options) {
-  return draw_like("randn_like", x, RandomKind::kNormal, 0, 1, options);
-}
-
-Tensor randint_like(const Tensor& x, int64_t high, const TensorOptions& options) {
-  return randint_like(x, 0, high, options);
-}
-
-Tensor randint_like(const Tensor& x, int64_t low, int64_t high, const TensorOptions& options) {
-  const Tensor out = make_like(x, options);
-  detail::check_integer_range("randint_like", out.dtype(), low, high);
-  detail::draw("randint_like", out, RandomKind::kInteger, 0, 0, low, high, nullptr);
   return finish(out, options);
 }
 

@@ -1,10 +1,11 @@
-// Functions that make tensors. Names, argument order and defaults are libtorch's; what each returns is
-// on https://pytorch.org/docs/stable/torch.html#creation-ops under the same name.
+// Functions that make tensors. Names, argument order and defaults are libtorch's; what each returns
+// is on https://pytorch.org/docs/stable/torch.html#creation-ops under the same name.
 //
-// `options` gives dtype, device and requires_grad: `zeros({2, 3}, dtype(kDouble).requires_grad(true))`,
-// `ones(5, kLong)`. A dtype left out is the default dtype unless the function says otherwise, a device
-// left out is the CPU. Sizes may be a braced list, a vector or one number; a negative size throws
-// ValueError, a size whose bytes cannot be counted in 64 bits as well.
+// `options` gives dtype, device and requires_grad:
+//   zeros({2, 3}, dtype(kDouble).requires_grad(true));   ones(5, kLong);
+// A dtype left out is the default dtype unless the function says otherwise, a device left out is
+// the CPU. Sizes may be a braced list, a vector or one number; a negative size throws ValueError, a
+// size whose bytes cannot be counted in 64 bits as well.
 #pragma once
 
 #include <functional>
@@ -26,8 +27,8 @@ class TensorDataContainer {
   // {}: one dimension of size 0.
   TensorDataContainer() : sizes_{0}, dtype_(get_default_dtype()) {}
   template <class T>
-    requires(std::is_arithmetic_v<T> || std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
-  TensorDataContainer(T value)  // NOLINT
+  requires(std::is_arithmetic_v<T> || std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
+      TensorDataContainer(T value)  // NOLINT
       : kind_(Kind::Number), dtype_(ScalarTypeOf<T>), scalar_(value) {}
   // Throws ShapeError unless all parts have equal sizes, TypeError unless they have one type. The
   // list must outlive the container, which a call such as tensor({1, 2}) guarantees.
@@ -36,8 +37,7 @@ class TensorDataContainer {
   TensorDataContainer(ArrayRef<T> values)  // NOLINT
       : TensorDataContainer(values.data(), values.size(), ScalarTypeOf<T>) {}
   template <class T>
-    requires(!std::is_same_v<T, bool>)
-  TensorDataContainer(const std::vector<T>& values)  // NOLINT
+  requires(!std::is_same_v<T, bool>) TensorDataContainer(const std::vector<T>& values)  // NOLINT
       : TensorDataContainer(ArrayRef<T>(values)) {}
   TensorDataContainer(const std::vector<bool>& values);  // NOLINT
 
@@ -70,7 +70,7 @@ std::ostream& operator<<(std::ostream& os, const TensorDataContainer& data);
 
 }  // namespace detail
 
-// --- Filled ---------------------------------------------------------------------------------------
+// --- Filled --------------------------------------------------------------------------------------
 // Uninitialised memory.
 Tensor empty(IntArrayRef sizes, const TensorOptions& options = {});
 // Strides in elements; the storage reaches up to the last element.
@@ -85,13 +85,13 @@ Tensor scalar_tensor(const Scalar& value, const TensorOptions& options = {});
 Tensor eye(int64_t n, const TensorOptions& options = {});
 Tensor eye(int64_t n, int64_t m, const TensorOptions& options = {});
 
-// --- From data ------------------------------------------------------------------------------------
-// Copies numbers: tensor(2.5), tensor({1, 2}), tensor({{1., 2.}, {3., 4.}}), tensor(std::vector<int>{..}).
-// dtype, if left out: int64 for int and long, the default dtype for float and double, else the type
-// of the numbers. tensor({}) has size 0.
+// --- From data -----------------------------------------------------------------------------------
+// Copies numbers: tensor(2.5), tensor({1, 2}), tensor({{1., 2.}, {3., 4.}}),
+// tensor(std::vector<int>{..}). dtype, if left out: int64 for int and long, the default dtype for
+// float and double, else the type of the numbers. tensor({}) has size 0.
 Tensor tensor(const detail::TensorDataContainer& data, const TensorOptions& options = {});
-// A tensor over memory that stays the caller's and must outlive every tensor that shares it. `deleter`,
-// if given, is called with `data` when the last of these is gone.
+// A tensor over memory that stays the caller's and must outlive every tensor that shares it.
+// `deleter`, if given, is called with `data` when the last of these is gone.
 Tensor from_blob(void* data, IntArrayRef sizes, const TensorOptions& options = {});
 Tensor from_blob(void* data, IntArrayRef sizes, const std::function<void(void*)>& deleter,
                  const TensorOptions& options = {});
@@ -100,10 +100,10 @@ Tensor from_blob(void* data, IntArrayRef sizes, IntArrayRef strides,
 Tensor from_blob(void* data, IntArrayRef sizes, IntArrayRef strides,
                  const std::function<void(void*)>& deleter, const TensorOptions& options = {});
 
-// --- Ranges ---------------------------------------------------------------------------------------
-// start, start + step, ... up to but without `end`: ceil((end - start) / step) numbers. dtype, if left
-// out: int64 if all are integers, else the default dtype. Throws ValueError for a step of 0 or one
-// that leads away from `end`.
+// --- Ranges --------------------------------------------------------------------------------------
+// start, start + step, ... up to but without `end`: ceil((end - start) / step) numbers. dtype, if
+// left out: int64 if all are integers, else the default dtype. Throws ValueError for a step of 0 or
+// one that leads away from `end`.
 Tensor arange(const Scalar& end, const TensorOptions& options = {});
 Tensor arange(const Scalar& start, const Scalar& end, const TensorOptions& options = {});
 Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step,
@@ -112,7 +112,7 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step,
 Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps,
                 const TensorOptions& options = {});
 
-// --- Random numbers -------------------------------------------------------------------------------
+// --- Random numbers ------------------------------------------------------------------------------
 // From `generator`, or the device's default generator (core/random.h): one seed, PyTorch's numbers.
 // Uniform in [0, 1).
 Tensor rand(IntArrayRef sizes, const TensorOptions& options = {});
@@ -131,7 +131,7 @@ Tensor randint(int64_t low, int64_t high, IntArrayRef sizes, Generator* generato
 Tensor randperm(int64_t n, const TensorOptions& options = {});
 Tensor randperm(int64_t n, Generator* generator, const TensorOptions& options = {});
 
-// --- Like another tensor --------------------------------------------------------------------------
+// --- Like another tensor -------------------------------------------------------------------------
 // Its sizes, order of dimensions in memory, dtype and device, the last two unless options has them.
 Tensor empty_like(const Tensor& x, const TensorOptions& options = {});
 Tensor zeros_like(const Tensor& x, const TensorOptions& options = {});

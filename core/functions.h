@@ -1,5 +1,6 @@
-// Functions on tensors that are not formulas of single elements: shapes, joining, indexing, matrices,
-// losses. Included by core/ops.h; conventions and the methods of the same names are there.
+// Functions on tensors that are not formulas of single elements: shapes, joining, indexing,
+// matrices, losses. Included by core/ops.h; conventions and the methods of the same names are
+// there.
 #pragma once
 
 #include "tarn/core/ops.h"
@@ -38,7 +39,8 @@ inline Tensor operator<=(const Scalar& a, const Tensor& b) { return b.ge(a); }
 inline Tensor operator>(const Scalar& a, const Tensor& b) { return b.lt(a); }
 inline Tensor operator>=(const Scalar& a, const Tensor& b) { return b.le(a); }
 
-// --- Reductions with more than one result or parameter --------------------------------------------
+// --- Reductions with more than one result or parameter
+//   --------------------------------------------
 inline Tensor amax(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) {
   return x.amax(dims, keepdim);
 }
@@ -77,6 +79,10 @@ std::tuple<Tensor, Tensor> std_mean(const Tensor& x, IntArrayRef dims = {}, bool
 inline Tensor norm(const Tensor& x, const Scalar& p = 2) { return x.norm(p); }
 inline Tensor norm(const Tensor& x, const Scalar& p, IntArrayRef dims, bool keepdim = false) {
   return x.norm(p, dims, keepdim);
+}
+
+inline Tensor lerp(const Tensor& start, const Tensor& end, const Operand& weight) {
+  return start.lerp(end, weight);
 }
 
 // --- Copies and shapes (core/ops_copy.cpp, core/ops_shape.cpp) ----------------------------------
@@ -196,7 +202,8 @@ inline Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, const Sca
   return x.addmm(a, b, beta, alpha);
 }
 Tensor outer(const Tensor& a, const Tensor& b);
-// x (..., in) @ weight^T + bias, with weight (out, in) and bias (out) or undefined; one fused kernel.
+// x (..., in) @ weight^T + bias, with weight (out, in) and bias (out) or undefined; one fused
+// kernel.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
 // --- Softmax and losses (core/ops_softmax.cpp) --------------------------------------------------
@@ -208,8 +215,8 @@ inline Tensor log_softmax(const Tensor& x, int64_t dim,
                           std::optional<ScalarType> dtype = std::nullopt) {
   return x.log_softmax(dim, dtype);
 }
-// -log_probs[target], weighted per class. log_probs (n, classes) or (classes) or (n, classes, d1..);
-// target int64 without the class dimension. kMean divides by the sum of the weights used.
+// -log_probs[target], weighted per class. log_probs (n, classes) or (classes) or (n, classes,
+// d1..); target int64 without the class dimension. kMean divides by the sum of the weights used.
 Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const Tensor& weight = {},
                 Reduction reduction = Reduction::Mean, int64_t ignore_index = -100);
 inline Tensor squared_error(const Tensor& a, const Tensor& b) {

@@ -13,11 +13,13 @@ constexpr int kMaxIndices = 8;  // entries of IndexSpec
 
 // Views of self and values as the kernels want them. Refers to `plan`.
 struct KernelCall {
-  KernelCall(const IndexPlan& plan, const Tensor& self, const Tensor& values_tensor) : strides(plan.sizes.size(), 0) {
+  KernelCall(const IndexPlan& plan, const Tensor& self, const Tensor& values_tensor)
+      : strides(plan.sizes.size(), 0) {
     for (size_t d = 0; d < strides.size(); ++d) {
       if (plan.source[d] >= 0) strides[d] = self.strides()[static_cast<size_t>(plan.source[d])];
     }
-    self_view = {self.data_ptr(), plan.sizes.data(), strides.data(), static_cast<int32_t>(strides.size()), self.dtype()};
+    self_view = {self.data_ptr(), plan.sizes.data(), strides.data(),
+                 static_cast<int32_t>(strides.size()), self.dtype()};
     values = values_tensor.impl().view();
     spec.count = static_cast<int>(plan.dims.size());
     spec.from_end = plan.from_end;
@@ -57,22 +59,23 @@ class SavedPlan {
 };
 
 template <class F>
-IntrusivePtr<Node> plan_node(const char* name, std::initializer_list<const Tensor*> inputs, const IndexPlan& plan,
-                             F f) {
+IntrusivePtr<Node> plan_node(const char* name, std::initializer_list<const Tensor*> inputs,
+                             const IndexPlan& plan, F f) {
   auto node = make_node(name, inputs, {}, std::move(f));
   for (const Tensor& index : plan.indices) node->save(SavedTensor::input(index));
   return node;
 }
 
-IntrusivePtr<Node> put_node(const char* name, const Tensor& self, const IndexPlan& plan, const Tensor& values,
-                            ScatterMode mode) {
+IntrusivePtr<Node> put_node(const char* name, const Tensor& self, const IndexPlan& plan,
+                            const Tensor& values, ScatterMode mode) {
   return plan_node(name, {&self, &values}, plan, [saved = SavedPlan(plan), mode](Backward& b) {
     const IndexPlan plan = saved.restore(b);
     if (b.needs(0)) {
       b[0] = b.grad();
       if (mode == ScatterMode::kAssign) {
         b[0] = b[0].clone();
-        put_("index_put_", "IndexPutBackward0", b[0], plan, zeros({}, b[0].options()).expand(plan.sizes), mode);
+        put_("index_put_", "IndexPutBackward0", b[0], plan,
+             zeros({}, b[0].options()).expand(plan.sizes), mode);
       }
     }
     if (b.needs(1)) b[1] = take("IndexBackward0", b.grad(), plan);
@@ -82,8 +85,8 @@ IntrusivePtr<Node> put_node(const char* name, const Tensor& self, const IndexPla
 // Indexes self's dimension `dim` with `index`, which is broadcast to `count` positions.
 void add_index(IndexPlan& plan, int64_t dim, const Tensor& index, int64_t count) {
   if (plan.self_sizes[static_cast<size_t>(dim)] == 0 && count > 0) {
-    throw IndexError(str("index is out of bounds for dimension with size 0: dimension ", dim, " of ",
-                         IntArrayRef(plan.self_sizes)));
+    throw IndexError(str("index is out of bounds for dimension with size 0: dimension ", dim,
+                         " of ", IntArrayRef(plan.self_sizes)));
   }
   plan.dims.push_back(dim);
   plan.indices.push_back(index);
@@ -104,34 +107,42 @@ void expand_mask(const Tensor& self, size_t dim, const Tensor& mask, std::vector
   for (size_t d = 0; d < mask.sizes().size(); ++d) {
     if (dim + d >= self.sizes().size() || mask.sizes()[d] != self.sizes()[dim + d]) {
       throw IndexError(str("The shape of the mask ", mask.sizes(), " at index ", d,
-                           " does not match the shape of the indexed tensor ", self.sizes(), " at index ", dim + d));
+                           " does not match the shape of the indexed tensor ", self.sizes(),
+                           " at index ", dim + d));
     }
   }
   if (mask.dtype() == kByte) {
-    warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.");
+    warn(
+        "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool "
+        "instead.");
   }
   const Tensor positions = mask.to(self.device(), kBool).nonzero();
-  for (size_t d = 0; d < mask.sizes().size(); ++d) entries[dim + d] = positions.select(1, static_cast<int64_t>(d));
+  for (size_t d = 0; d < mask.sizes().size(); ++d)
+    entries[dim + d] = positions.select(1, static_cast<int64_t>(d));
 }
 
 }  // namespace
 
 Tensor as_index(const char* op, const Tensor& index, Device device) {
   if (!is_integer(index.dtype())) {
-    throw TypeError(str("[", op, "] tensors used as indices must be long, int, byte or bool tensors, got ", index.dtype()));
+    throw TypeError(str("[", op,
+                        "] tensors used as indices must be long, int, byte or bool tensors, got ",
+                        index.dtype()));
   }
   return index.to(device, kLong);
 }
 
 IndexPlan plan_along(const Tensor& self, int64_t dim, const Tensor& index) {
-  IndexPlan plan{.sizes = index.sizes(), .source = {}, .self_sizes = self.sizes(), .dims = {}, .indices = {}};
+  IndexPlan plan{
+      .sizes = index.sizes(), .source = {}, .self_sizes = self.sizes(), .dims = {}, .indices = {}};
   for (int64_t d = 0; d < index.dim(); ++d) plan.source.push_back(d == dim ? -1 : d);
   add_index(plan, dim, index, index.numel());
   return plan;
 }
 
 IndexPlan plan_select(const Tensor& self, int64_t dim, const Tensor& index) {
-  IndexPlan plan{.sizes = self.sizes(), .source = {}, .self_sizes = self.sizes(), .dims = {}, .indices = {}};
+  IndexPlan plan{
+      .sizes = self.sizes(), .source = {}, .self_sizes = self.sizes(), .dims = {}, .indices = {}};
   plan.sizes[static_cast<size_t>(dim)] = index.numel();
   DimVector strides(plan.sizes.size(), 0);
   strides[static_cast<size_t>(dim)] = index.dim() > 0 ? index.stride(0) : 1;
@@ -146,11 +157,18 @@ IndexPlan plan_indices(const char* op, const Tensor& self, const std::vector<Ten
   entries.resize(self.sizes().size());
   for (size_t d = 0; d < given.size(); ++d) {
     if (!given[d].defined()) continue;
-    if (is_mask(given[d])) expand_mask(self, d, given[d], entries);
-    else entries[d] = as_index(op, given[d], self.device());
+    if (is_mask(given[d]))
+      expand_mask(self, d, given[d], entries);
+    else
+      entries[d] = as_index(op, given[d], self.device());
   }
 
-  IndexPlan plan{.sizes = {}, .source = {}, .self_sizes = self.sizes(), .dims = {}, .indices = {}, .from_end = true};
+  IndexPlan plan{.sizes = {},
+                 .source = {},
+                 .self_sizes = self.sizes(),
+                 .dims = {},
+                 .indices = {},
+                 .from_end = true};
   DimVector common;
   for (size_t d = 0; d < entries.size(); ++d) {
     if (!entries[d].defined()) continue;
@@ -160,15 +178,18 @@ IndexPlan plan_indices(const char* op, const Tensor& self, const std::vector<Ten
       for (const Tensor& t : entries) {
         if (t.defined()) shapes += str(shapes.empty() ? "" : ", ", t.sizes());
       }
-      throw IndexError(str("shape mismatch: indexing tensors could not be broadcast together with shapes ", shapes));
+      throw IndexError(str(
+          "shape mismatch: indexing tensors could not be broadcast together with shapes ", shapes));
     }
     common = broadcast_shapes(op, common, sizes);
   }
   for (size_t d = 0; d < entries.size(); ++d) {
-    if (entries[d].defined()) add_index(plan, static_cast<int64_t>(d), entries[d], numel_of(common));
+    if (entries[d].defined())
+      add_index(plan, static_cast<int64_t>(d), entries[d], numel_of(common));
   }
   if (plan.dims.size() > kMaxIndices) {
-    throw NotImplementedError(str("[", op, "] at most ", kMaxIndices, " dimensions can be indexed by tensors at once, got ",
+    throw NotImplementedError(str("[", op, "] at most ", kMaxIndices,
+                                  " dimensions can be indexed by tensors at once, got ",
                                   plan.dims.size()));
   }
 
@@ -201,9 +222,10 @@ Tensor take(const char* node_name, const Tensor& self, const IndexPlan& plan) {
     table.gather({call.values, call.self_view, call.spec});
   }
   if (needs_grad({&self})) {
-    set_history(out, plan_node(node_name, {&self}, plan, [saved = SavedPlan(plan)](const Tensor& g, Backward& b) {
-                  return put_on_zeros(saved.restore(b), g);
-                }));
+    set_history(out, plan_node(node_name, {&self}, plan,
+                               [saved = SavedPlan(plan)](const Tensor& g, Backward& b) {
+                                 return put_on_zeros(saved.restore(b), g);
+                               }));
   }
   return out;
 }
@@ -214,11 +236,13 @@ Tensor put_on_zeros(const IndexPlan& plan, const Tensor& values) {
   return out;
 }
 
-void put_(const char* op, const char* node_name, const Tensor& self, const IndexPlan& plan, const Tensor& values,
-          ScatterMode mode) {
+void put_(const char* op, const char* node_name, const Tensor& self, const IndexPlan& plan,
+          const Tensor& values, ScatterMode mode) {
   check_inplace(op, self, needs_grad({&values}));
   // What is read must not change while self is written to.
-  const auto apart = [&](const Tensor& t) { return t.storage().is_same(self.storage()) ? t.detach().clone() : t; };
+  const auto apart = [&](const Tensor& t) {
+    return t.storage().is_same(self.storage()) ? t.detach().clone() : t;
+  };
   IndexPlan reading = plan;
   for (Tensor& index : reading.indices) index = apart(index);
   IntrusivePtr<Node> node;

@@ -14,13 +14,15 @@ Slice::Slice(std::optional<int64_t> start, std::optional<int64_t> stop, std::opt
     : start_(start.value_or(0)), stop_(stop.value_or(INDEX_MAX)), step_(step.value_or(1)) {
   if (step_ == 0) throw ValueError("[Slice] slice step cannot be zero");
   if (step_ < 0) {
-    throw ValueError(str("[Slice] step must be greater than zero, got ", step_, ". HINT: flip() reverses a dimension"));
+    throw ValueError(str("[Slice] step must be greater than zero, got ", step_,
+                         ". HINT: flip() reverses a dimension"));
   }
 }
 
 TensorIndex::TensorIndex(const char* text) : kind_(Kind::Ellipsis) {
   if (std::strcmp(text, "...") != 0) {
-    throw ValueError(str("Expected \"...\" to represent an ellipsis index, but got \"", text, "\""));
+    throw ValueError(
+        str("Expected \"...\" to represent an ellipsis index, but got \"", text, "\""));
   }
 }
 
@@ -68,7 +70,8 @@ int64_t dims_used(const TensorIndex& index) {
 Tensor select(const Tensor& x, int64_t dim, int64_t index, size_t position) {
   const int64_t size = x.size(dim);
   if (index < -size || index >= size) {
-    throw IndexError(str("index ", index, " is out of bounds for dimension ", position, " with size ", size));
+    throw IndexError(
+        str("index ", index, " is out of bounds for dimension ", position, " with size ", size));
   }
   return x.select(dim, index);
 }
@@ -80,7 +83,8 @@ Applied apply(const Tensor& self, ArrayRef<TensorIndex> indices) {
     ellipses += index.is_ellipsis();
   }
   if (self.dim() == 0 && indices.size() == 1 && indices[0].is_integer()) {
-    throw IndexError("invalid index of a 0-dim tensor. HINT: item<T>() converts a 0-dim tensor to a number");
+    throw IndexError(
+        "invalid index of a 0-dim tensor. HINT: item<T>() converts a 0-dim tensor to a number");
   }
   if (used > self.dim()) {
     throw IndexError(str("too many indices for tensor of dimension ", self.dim(), ": ", used));
@@ -153,10 +157,12 @@ Tensor Tensor::index(ArrayRef<TensorIndex> indices) const {
   }
   const Applied applied = apply(*this, indices);
   if (applied.entries.empty()) return applied.view.is_same(*this) ? view(sizes()) : applied.view;
-  return detail::take("IndexBackward0", applied.view, detail::plan_indices("index", applied.view, applied.entries));
+  return detail::take("IndexBackward0", applied.view,
+                      detail::plan_indices("index", applied.view, applied.entries));
 }
 
-const Tensor& Tensor::index_put_(ArrayRef<TensorIndex> indices, const Tensor& values, bool accumulate) const {
+const Tensor& Tensor::index_put_(ArrayRef<TensorIndex> indices, const Tensor& values,
+                                 bool accumulate) const {
   if (indices.empty()) {
     throw IndexError("Passing an empty index list to Tensor::index_put_() is not valid syntax");
   }
@@ -168,19 +174,23 @@ const Tensor& Tensor::index_put_(ArrayRef<TensorIndex> indices, const Tensor& va
     return *this;
   }
   if (values.dtype() != dtype()) {
-    throw TypeError(str("[index_put_] Index put requires the source and destination dtypes match, got ", dtype(),
-                        " for the destination and ", values.dtype(), " for the source."));
+    throw TypeError(
+        str("[index_put_] Index put requires the source and destination dtypes match, got ",
+            dtype(), " for the destination and ", values.dtype(), " for the source."));
   }
   if (values.device() != device() && values.dim() > 0) {
-    throw DeviceError(str("[index_put_] the tensor is on ", device(), ", the values on ", values.device()));
+    throw DeviceError(
+        str("[index_put_] the tensor is on ", device(), ", the values on ", values.device()));
   }
   const detail::IndexPlan plan = detail::plan_indices("index_put_", target, applied.entries);
-  detail::put_("index_put_", "IndexPutBackward0", target, plan, broadcast_values(values.to(device()), plan.sizes),
+  detail::put_("index_put_", "IndexPutBackward0", target, plan,
+               broadcast_values(values.to(device()), plan.sizes),
                accumulate ? ScatterMode::kAdd : ScatterMode::kAssign);
   return *this;
 }
 
-const Tensor& Tensor::index_put_(ArrayRef<TensorIndex> indices, const Scalar& value, bool accumulate) const {
+const Tensor& Tensor::index_put_(ArrayRef<TensorIndex> indices, const Scalar& value,
+                                 bool accumulate) const {
   return index_put_(indices, full({}, value, options()), accumulate);
 }
 

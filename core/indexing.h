@@ -39,16 +39,16 @@ class Slice {
 // a bool (or uint8) tensor selects where it is true, over as many dimensions as it has.
 class TensorIndex {
  public:
-  TensorIndex(std::nullopt_t) : kind_(Kind::None) {}           // NOLINT
-  TensorIndex(EllipsisIndexType) : kind_(Kind::Ellipsis) {}    // NOLINT
+  TensorIndex(std::nullopt_t) : kind_(Kind::None) {}         // NOLINT
+  TensorIndex(EllipsisIndexType) : kind_(Kind::Ellipsis) {}  // NOLINT
   // Only "..." is a string index: throws ValueError for others.
-  TensorIndex(const char* text);                               // NOLINT
+  TensorIndex(const char* text);  // NOLINT
   template <class T>
-    requires(std::is_integral_v<T>)
-  TensorIndex(T value)  // NOLINT
-      : kind_(std::is_same_v<T, bool> ? Kind::Boolean : Kind::Integer), integer_(static_cast<int64_t>(value)) {}
-  TensorIndex(Slice slice) : kind_(Kind::Slice), slice_(slice) {}                     // NOLINT
-  TensorIndex(Tensor tensor) : kind_(Kind::Tensor), tensor_(std::move(tensor)) {}     // NOLINT
+  requires(std::is_integral_v<T>) TensorIndex(T value)  // NOLINT
+      : kind_(std::is_same_v<T, bool> ? Kind::Boolean : Kind::Integer),
+        integer_(static_cast<int64_t>(value)) {}
+  TensorIndex(Slice slice) : kind_(Kind::Slice), slice_(slice) {}                  // NOLINT
+  TensorIndex(Tensor tensor) : kind_(Kind::Tensor), tensor_(std::move(tensor)) {}  // NOLINT
 
   bool is_none() const { return kind_ == Kind::None; }
   bool is_ellipsis() const { return kind_ == Kind::Ellipsis; }

@@ -1,5 +1,6 @@
-// Node: one recorded operation. Its edges lead to the producers of its inputs, so the nodes form the
-// graph that backward() walks. Ops record themselves with record(); users subclass Function instead.
+// Node: one recorded operation. Its edges lead to the producers of its inputs, so the nodes form
+// the graph that backward() walks. Ops record themselves with record(); users subclass Function
+// instead.
 #pragma once
 
 #include <functional>
@@ -46,7 +47,8 @@ class Node : public RefCounted {
  public:
   Node();
   virtual ~Node();
-  // Frees the node and, without recursion, whatever only it kept alive: chains may be millions long.
+  // Frees the node and, without recursion, whatever only it kept alive: chains may be millions
+  // long.
   static void dispose(Node* node) noexcept;
 
   // "MulBackward0", as PyTorch prints it.
@@ -122,9 +124,9 @@ bool needs_grad(std::initializer_list<const Tensor*> inputs);
 bool needs_grad(TensorList inputs);
 // Makes `node` the producer of `out`, as its next output.
 void set_history(const Tensor& out, IntrusivePtr<Node> node);
-// Before an in-place write to t: throws where the write cannot be recorded (t is a leaf that requires
-// gradients, or a view made without recording), and for memory in which
-// one element stands for several.
+// Before an in-place write to t: throws where the write cannot be recorded (t is a leaf that
+// requires gradients, or a view made without recording), and for memory in which one element stands
+// for several.
 void check_inplace(const char* op, const Tensor& t, bool others_require_grad = false);
 // After an in-place write that `node` describes (null: not recorded): counts the version and makes
 // node the producer of t, through its base if t is a view. The node's first edge must be t's.
@@ -135,8 +137,8 @@ Edge gradient_edge(const Tensor& t);
 // `is_view` (the base is tracked), else detached.
 Tensor alias(const Tensor& t, IntArrayRef sizes, IntArrayRef strides, int64_t offset, bool is_view);
 
-// The gradient of a tensor for the gradient g of a strided view of it: g's elements added up where they
-// came from. Geometries as Tensor::as_strided takes them.
+// The gradient of a tensor for the gradient g of a strided view of it: g's elements added up where
+// they came from. Geometries as Tensor::as_strided takes them.
 Tensor as_strided_backward(const Tensor& g, IntArrayRef view_sizes, IntArrayRef view_strides,
                            int64_t view_offset, IntArrayRef sizes, IntArrayRef strides,
                            int64_t offset);

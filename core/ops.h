@@ -1,9 +1,10 @@
 // Tensor and its operations. Names, argument order and defaults are libtorch's; what each computes
 // is on https://pytorch.org/docs/stable/torch.html under the same name.
 //
-// Conventions: dimensions may be negative (-1 is the last); two-tensor ops broadcast; operands
-// of different dtypes are promoted as in PyTorch; a name ending in _ writes into its tensor and returns it.
-// Every operand must be on the same device. Wrong arguments throw tarn::Error before anything changes.
+// Conventions: dimensions may be negative (-1 is the last); two-tensor ops broadcast; operands of
+// different dtypes are promoted as in PyTorch; a name ending in _ writes into its tensor and
+// returns it. Every operand must be on the same device. Wrong arguments throw tarn::Error before
+// anything changes.
 #pragma once
 
 #include <string_view>
@@ -22,7 +23,8 @@ class Tensor : public TensorBase {
   Tensor() = default;
   Tensor(const Tensor&) = default;
   Tensor(Tensor&&) noexcept = default;
-  // An assignment to a name rebinds it; to an expression (t[0] = 1, t.index({i}) = u) it writes through.
+  // An assignment to a name rebinds it; to an expression (t[0] = 1, t.index({i}) = u) it writes
+  // through.
   Tensor& operator=(const Tensor& other) & = default;
   Tensor& operator=(Tensor&& other) & noexcept = default;
   const Tensor& operator=(const Tensor& other) && { return copy_(other); }
@@ -139,7 +141,7 @@ class Tensor : public TensorBase {
   Tensor neg() const { return pointwise(op::Neg{}, *this); }
   Tensor abs() const { return pointwise(op::Abs{}, *this); }
   Tensor sign() const { return pointwise(op::Sign{}, *this); }
-  Tensor square() const { return pointwise(op::Square{}, *this); }
+  Tensor square() const;  // of bool: int64
   Tensor reciprocal() const { return pointwise(op::Reciprocal{}, *this); }
   Tensor sqrt() const { return pointwise(op::Sqrt{}, *this); }
   Tensor rsqrt() const { return pointwise(op::Rsqrt{}, *this); }
@@ -315,7 +317,7 @@ class Tensor : public TensorBase {
                 bool equal_nan = false) const;
   bool is_nonzero() const;
 
-  // --- Sorting (core/ops_index.cpp) -----------------------------------------------------------
+  // --- Sorting (core/ops_sort.cpp) ------------------------------------------------------------
   std::tuple<Tensor, Tensor> sort(int64_t dim = -1, bool descending = false) const;
   std::tuple<Tensor, Tensor> sort(bool stable, int64_t dim, bool descending) const {
     return (static_cast<void>(stable), sort(dim, descending));  // always stable
@@ -338,7 +340,8 @@ class Tensor : public TensorBase {
   Tensor softmax(int64_t dim, std::optional<ScalarType> dtype = std::nullopt) const;
   Tensor log_softmax(int64_t dim, std::optional<ScalarType> dtype = std::nullopt) const;
 
-  // --- Random numbers (core/random.cpp), from the default generator unless one is given ---------
+  // --- Random numbers (core/ops_random.cpp), from the default generator unless one is given
+  //   ---------
   const Tensor& uniform_(double from = 0, double to = 1, Generator* generator = nullptr) const;
   const Tensor& normal_(double mean = 0, double std = 1, Generator* generator = nullptr) const;
   const Tensor& bernoulli_(double p = 0.5, Generator* generator = nullptr) const;
@@ -446,9 +449,6 @@ inline Tensor pow(const Scalar& base, const Tensor& exponent) {
 // condition ? a : b, elementwise.
 inline Tensor where(const Tensor& condition, const Operand& a, const Operand& b) {
   return pointwise(op::Where{}, condition, a, b);
-}
-inline Tensor lerp(const Tensor& start, const Tensor& end, const Operand& weight) {
-  return start.lerp(end, weight);
 }
 inline Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, const Scalar& value = 1) {
   return x.addcmul(a, b, value);

@@ -28,13 +28,18 @@ Tensor clampable(const Tensor& x, const std::optional<Scalar>& min,
 }
 
 op::Add add_op(const Tensor& self, const Operand& other, const Scalar& alpha, int sign) {
-  const bool both_bool = self.dtype() == kBool && (other.tensor() ? other.tensor()->dtype() == kBool
-                                                                  : other.scalar().isBoolean());
-  if (both_bool && sign < 0) {
+  const auto is_bool = [](const Operand& x) {
+    return x.tensor() ? x.tensor()->dtype() == kBool : x.scalar().isBoolean();
+  };
+  if (sign < 0 && (is_bool(self) || is_bool(other))) {
     throw TypeError(
-        "[sub] Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` "
-        "or "
-        "`logical_xor()` operator instead.");
+        is_bool(self) && is_bool(other)
+            ? "[sub] Subtraction, the `-` operator, with two bool tensors is not supported. Use "
+              "the "
+              "`^` or `logical_xor()` operator instead."
+            : "[sub] Subtraction, the `-` operator, with a bool tensor is not supported. If you "
+              "are "
+              "trying to invert a mask, use the `~` or `logical_not()` operator instead.");
   }
   if (alpha.isFloatingPoint() && !is_floating_point(result_type(self, other))) {
     throw TypeError(
@@ -58,6 +63,10 @@ void check_divisor(const char* op, const Tensor& self, const Operand& divisor) {
 
 Tensor Tensor::bitwise_not() const {
   return dtype() == kBool ? logical_not() : pointwise(op::BitwiseNot{}, *this);
+}
+
+Tensor Tensor::square() const {
+  return pointwise(op::Square{}, dtype() == kBool ? to(kLong) : *this);
 }
 
 Tensor Tensor::clamp(std::optional<Scalar> min, std::optional<Scalar> max) const {
@@ -108,6 +117,9 @@ Tensor Tensor::pow(const Operand& exponent) const {
     if (e.equal(0.5)) return sqrt();
     if (e.equal(-1) && is_floating_point()) return reciprocal();
   }
+  if (exponent.tensor() && dtype() == kBool && exponent.tensor()->dtype() == kBool) {
+    throw TypeError("[pow] not implemented for 'Bool'");
+  }
   return pointwise(op::Pow{}, *this, exponent);
 }
 
@@ -132,11 +144,21 @@ Tensor gelu(const Tensor& x, std::string_view approximate) {
 
 Tensor zero_of(const Tensor& x) { return zeros_like(x); }
 
+namespace {
+
+template <class Op>
+Tensor place_of(const Op& op, const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
+  if (x.dtype() == kBool) throw TypeError(str("[", Op::kName, "] not implemented for 'Bool'"));
+  return reduce(op, x, dim ? IntArrayRef(*dim) : IntArrayRef(), keepdim);
+}
+
+}  // namespace
+
 Tensor Tensor::argmax(std::optional<int64_t> dim, bool keepdim) const {
-  return dim ? reduce(op::ArgMax{}, *this, *dim, keepdim) : reduce(op::ArgMax{}, *this);
+  return place_of(op::ArgMax{}, *this, dim, keepdim);
 }
 Tensor Tensor::argmin(std::optional<int64_t> dim, bool keepdim) const {
-  return dim ? reduce(op::ArgMin{}, *this, *dim, keepdim) : reduce(op::ArgMin{}, *this);
+  return place_of(op::ArgMin{}, *this, dim, keepdim);
 }
 
 Tensor Tensor::var(IntArrayRef dims, bool unbiased, bool keepdim) const {

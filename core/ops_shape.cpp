@@ -293,7 +293,8 @@ Tensor Tensor::unfold(int64_t dim, int64_t size, int64_t step) const {
              " is ", length, " but size is ", size);
   TARN_CHECK(step > 0, "[unfold] step is ", step, " but must be > 0");
   const Tensor x = this->dim() == 0 ? reshape({1}) : *this;
-  // Windows may overlap: as_strided's backward adds them up, given strides in which x has no overlap.
+  // Windows may overlap: as_strided's backward adds them up, given strides in which x has no
+  // overlap.
   DimVector sizes(x.sizes()), strides(x.strides()), packed = contiguous_strides(x.sizes());
   sizes[at(d)] = (length - size) / step + 1;
   const DimVector whole(x.sizes()), whole_strides = packed;

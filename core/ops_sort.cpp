@@ -22,7 +22,8 @@ struct DimLast {
   DimLast(const Tensor& t, int64_t dim) : sizes(t.sizes()), strides(t.strides()) {
     std::rotate(sizes.begin() + dim, sizes.begin() + dim + 1, sizes.end());
     std::rotate(strides.begin() + dim, strides.begin() + dim + 1, strides.end());
-    view = {t.data_ptr(), sizes.data(), strides.data(), static_cast<int32_t>(sizes.size()), t.dtype()};
+    view = {t.data_ptr(), sizes.data(), strides.data(), static_cast<int32_t>(sizes.size()),
+            t.dtype()};
   }
   DimLast(const DimLast&) = delete;
   DimVector sizes, strides;
@@ -30,8 +31,8 @@ struct DimLast {
 };
 
 // The first k of x's order along `dim`, and where they are. x has at least one dimension.
-std::tuple<Tensor, Tensor> first_of_order(const char* node_name, const Tensor& x, int64_t k, int64_t dim,
-                                          bool descending) {
+std::tuple<Tensor, Tensor> first_of_order(const char* node_name, const Tensor& x, int64_t k,
+                                          int64_t dim, bool descending) {
   DimVector sizes(x.sizes());
   sizes[static_cast<size_t>(dim)] = k;
   const Tensor values = detail::make_empty(sizes, x.dtype(), x.device());
@@ -68,9 +69,9 @@ Tensor to_scan(const Tensor& x, std::optional<ScalarType> dtype) {
 // Sums from each position to the end.
 Tensor sums_to_end(const Tensor& x, int64_t dim) { return x.flip(dim).cumsum(dim).flip(dim); }
 
-// With out = cumprod(x), x[k] gets sum_{i >= k} g[i] out[i] / x[k]. In a line with zeros that holds before
-// the first one, z. Let y be x with x[z] = 1: then x[z] gets what y[z] gets, and each x[k] behind z gets
-// x[z] times what y[k] gets, which is 0 but has derivatives.
+// With out = cumprod(x), x[k] gets sum_{i >= k} g[i] out[i] / x[k]. In a line with zeros that holds
+// before the first one, z. Let y be x with x[z] = 1: then x[z] gets what y[z] gets, and each x[k]
+// behind z gets x[z] times what y[k] gets, which is 0 but has derivatives.
 Tensor cumprod_backward(const Tensor& g, const Tensor& x, int64_t dim) {
   const Tensor weighted = sums_to_end(g * x.cumprod(dim), dim);
   const Tensor zero = x.eq(0);
@@ -93,17 +94,20 @@ std::tuple<Tensor, Tensor> pick(const Tensor& self, const Tensor& indices, int64
   return drop ? drop_dim(values, indices, dim) : std::tuple(values, indices);
 }
 
-// One category a draw, rows of probabilities times `count` draws: inverts the cumulative distribution.
+// One category a draw, rows of probabilities times `count` draws: inverts the cumulative
+// distribution.
 Tensor draw_with_replacement(const Tensor& rows, int64_t count) {
   const Tensor totals = rows.cpu().to(kDouble).cumsum(1);
-  const Tensor draws = rand({rows.size(0), count}, TensorOptions(kDouble).device(rows.device())).cpu();
+  const Tensor draws =
+      rand({rows.size(0), count}, TensorOptions(kDouble).device(rows.device())).cpu();
   const Tensor out = detail::make_empty(draws.sizes(), kLong, kCPU);
   const int64_t categories = rows.size(1);
   for (int64_t r = 0; r < rows.size(0); ++r) {
     const double* total = totals.data_ptr<double>() + r * categories;
     for (int64_t i = r * count; i < (r + 1) * count; ++i) {
       const double at = draws.data_ptr<double>()[i] * total[categories - 1];
-      out.data_ptr<int64_t>()[i] = std::min(std::upper_bound(total, total + categories, at) - total, categories - 1);
+      out.data_ptr<int64_t>()[i] =
+          std::min(std::upper_bound(total, total + categories, at) - total, categories - 1);
     }
   }
   return out.to(rows.device());
@@ -111,7 +115,7 @@ Tensor draw_with_replacement(const Tensor& rows, int64_t count) {
 
 }  // namespace
 
-// --- Order ----------------------------------------------------------------------------------------
+// --- Order ---------------------------------------------------------------------------------------
 
 std::tuple<Tensor, Tensor> Tensor::sort(int64_t dim, bool descending) const {
   const Tensor self = at_least_1d(*this);
@@ -124,7 +128,8 @@ std::tuple<Tensor, Tensor> Tensor::topk(int64_t k, int64_t dim, bool largest, bo
   const Tensor self = at_least_1d(*this);
   const int64_t d = wrap_dim("topk", dim, self.dim());
   if (k < 0 || k > self.size(d)) {
-    throw ValueError(str("[topk] selected index k out of range: k = ", k, ", dimension ", d, " of ", sizes()));
+    throw ValueError(
+        str("[topk] selected index k out of range: k = ", k, ", dimension ", d, " of ", sizes()));
   }
   const auto [values, indices] = first_of_order("TopkBackward0", self, k, d, largest);
   return this->dim() == 0 && k == 1 ? drop_dim(values, indices, 0) : std::tuple(values, indices);
@@ -142,14 +147,15 @@ std::tuple<Tensor, Tensor> Tensor::min(int64_t dim, bool keepdim) const {
   return pick(self, self.argmin(d, /*keepdim=*/true), d, !keepdim || this->dim() == 0);
 }
 
-// --- Running totals -------------------------------------------------------------------------------
+// --- Running totals ------------------------------------------------------------------------------
 
 Tensor Tensor::cumsum(int64_t dim, std::optional<ScalarType> dtype) const {
   const Tensor self = to_scan(*this, dtype);
   const int64_t d = wrap_dim("cumsum", dim, self.dim());
   const Tensor out = scan("cumsum", self, d, ScanKind::kSum);
   if (needs_grad({&self})) {
-    record(out, "CumsumBackward0", {&self}, {}, [d](const Tensor& g, Backward&) { return sums_to_end(g, d); });
+    record(out, "CumsumBackward0", {&self}, {},
+           [d](const Tensor& g, Backward&) { return sums_to_end(g, d); });
   }
   return this->dim() == 0 ? out.squeeze(0) : out;
 }
@@ -165,42 +171,52 @@ Tensor Tensor::cumprod(int64_t dim, std::optional<ScalarType> dtype) const {
   return this->dim() == 0 ? out.squeeze(0) : out;
 }
 
-// --- Choices --------------------------------------------------------------------------------------
+// --- Choices -------------------------------------------------------------------------------------
 
 Tensor Tensor::multinomial(int64_t num_samples, bool replacement) const {
   const NoGradGuard guard;
   if (!is_floating_point()) {
-    throw TypeError(str("[multinomial] only supports floating-point dtypes for input, got: ", dtype()));
+    throw TypeError(
+        str("[multinomial] only supports floating-point dtypes for input, got: ", dtype()));
   }
-  if (dim() != 1 && dim() != 2) throw ShapeError(str("[multinomial] prob_dist must be 1 or 2 dim, got ", sizes()));
-  if (num_samples <= 0) throw ValueError(str("[multinomial] cannot sample n_sample <= 0 samples, got ", num_samples));
+  if (dim() != 1 && dim() != 2)
+    throw ShapeError(str("[multinomial] prob_dist must be 1 or 2 dim, got ", sizes()));
+  if (num_samples <= 0)
+    throw ValueError(str("[multinomial] cannot sample n_sample <= 0 samples, got ", num_samples));
   if (!replacement && num_samples > size(-1)) {
-    throw ValueError(str("[multinomial] cannot sample n_sample > prob_dist.size(-1) samples without replacement: ",
-                         num_samples, " > ", size(-1)));
+    throw ValueError(str(
+        "[multinomial] cannot sample n_sample > prob_dist.size(-1) samples without replacement: ",
+        num_samples, " > ", size(-1)));
   }
   const Tensor rows = dim() == 1 ? unsqueeze(0) : *this;
   if (!rows.ge(0).logical_and(rows.isfinite()).all().item<bool>()) {
-    throw ValueError("[multinomial] probability tensor contains either `inf`, `nan` or element < 0");
+    throw ValueError(
+        "[multinomial] probability tensor contains either `inf`, `nan` or element < 0");
   }
   const int64_t needed = replacement ? 1 : num_samples;
   if (!rows.gt(0).sum(1).ge(needed).all().item<bool>()) {
-    throw ValueError(str("[multinomial] invalid multinomial distribution: a row has fewer than ", needed,
+    throw ValueError(str("[multinomial] invalid multinomial distribution: a row has fewer than ",
+                         needed,
                          " categories of positive probability (sum of probabilities <= 0)"));
   }
   Tensor out;
   if (replacement && num_samples > 1) {
     out = draw_with_replacement(rows, num_samples);
   } else {
-    // A race: category i finishes first with probability p[i] when its time is exponential of rate p[i].
+    // A race: category i finishes first with probability p[i] when its time is exponential of rate
+    // p[i].
     const Tensor speed = rows.div(empty_like(rows).exponential_(1));
-    out = num_samples == 1 ? speed.argmax(1, /*keepdim=*/true) : std::get<1>(speed.topk(num_samples, 1));
+    out = num_samples == 1 ? speed.argmax(1, /*keepdim=*/true)
+                           : std::get<1>(speed.topk(num_samples, 1));
   }
   return dim() == 1 ? out.squeeze(0) : out;
 }
 
 Tensor one_hot(const Tensor& index, int64_t num_classes) {
   if (index.dtype() != kLong) {
-    throw TypeError(str("[one_hot] one_hot is only applicable to index tensor of type LongTensor, got ", index.dtype()));
+    throw TypeError(
+        str("[one_hot] one_hot is only applicable to index tensor of type LongTensor, got ",
+            index.dtype()));
   }
   if (index.numel() == 0 && num_classes <= 0) {
     throw ValueError("[one_hot] Can not infer total number of classes from empty tensor.");
@@ -211,7 +227,8 @@ Tensor one_hot(const Tensor& index, int64_t num_classes) {
     if (low < 0) throw ValueError(str("[one_hot] Class values must be non-negative, got ", low));
     if (num_classes == -1) classes = high + 1;
     if (high >= classes) {
-      throw ValueError(str("[one_hot] Class values must be smaller than num_classes: ", high, " >= ", num_classes));
+      throw ValueError(str("[one_hot] Class values must be smaller than num_classes: ", high,
+                           " >= ", num_classes));
     }
   }
   DimVector sizes(index.sizes());

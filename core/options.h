@@ -9,7 +9,8 @@
 
 namespace tarn {
 
-// The dtype of new floating-point tensors; float32 unless set. Only floating-point types are allowed.
+// The dtype of new floating-point tensors; float32 unless set. Only floating-point types are
+// allowed.
 ScalarType get_default_dtype();
 void set_default_dtype(ScalarType dtype);
 

@@ -21,11 +21,13 @@ struct OpInfo {
   // For each input: the fused backward's number in op::PointwiseKernels, and what it reads.
   int kernel[kMaxInputs];
   unsigned saves[kMaxInputs];
-  // The gradient of input i as tensor operations; the tensors that backward does not read are undefined.
+  // The gradient of input i as tensor operations; the tensors that backward does not read are
+  // undefined.
   Tensor (*backward)(int i, const void* params, const Tensor& g, const Tensor* saved);
 };
 
-// Evaluates the formula with tensors. A result may come out as a number: 0 for an unselected branch.
+// Evaluates the formula with tensors. A result may come out as a number: 0 for an unselected
+// branch.
 template <class Op, int I>
 Tensor tensor_gradient(const void* params, const Tensor& g, const Tensor* t) {
   return op::gradient<I>(*static_cast<const Op*>(params), g, t[0], t[1], t[2], t[3]);
@@ -70,8 +72,8 @@ const OpInfo& info_of(int op, List<Ops...>) {
 
 // --- Dtypes -------------------------------------------------------------------------------------
 
-// PyTorch's three classes: tensors with dimensions decide, then 0-dim tensors, then numbers; a lower
-// class matters only if its kind (bool < integer < floating) is higher.
+// PyTorch's three classes: tensors with dimensions decide, then 0-dim tensors, then numbers; a
+// lower class matters only if its kind (bool < integer < floating) is higher.
 struct Promotion {
   ScalarType dimensioned = ScalarType::Undefined, zero_dim = ScalarType::Undefined,
              number = ScalarType::Undefined;
@@ -246,14 +248,21 @@ class PointwiseNode final : public Node {
     return title + "Backward0";
   }
 
-  // Keeps what the backward of the inputs that need one will read, except the output.
-  void save_inputs(const Operand* in) {
+  // Keeps what the backward of the inputs that need one will read, except the output. What shares
+  // the bytes of `overwritten` (may be null) is kept as a copy.
+  void save_inputs(const Operand* in, const Tensor* overwritten) {
     for (int i = 0; i < info_.arity; ++i) {
       if (edges_[static_cast<size_t>(i)].node) mask_ |= info_.saves[i];
     }
     for (int i = 0; i < info_.arity; ++i) {
       if (!(mask_ & (1u << i))) continue;
-      save(SavedTensor::input(in[i].tensor() ? *in[i].tensor() : scalar_tensor(in[i].scalar())));
+      const Tensor* t = in[i].tensor();
+      if (!t)
+        save(SavedTensor::input(scalar_tensor(in[i].scalar(), in[i].scalar().type())));
+      else if (overwritten && t->storage().is_same(overwritten->storage()))
+        save(SavedTensor::input(t->clone()));
+      else
+        save(SavedTensor::input(*t));
     }
   }
   void save_output(const Tensor& out) {
@@ -305,12 +314,12 @@ bool wants_gradient(const OpInfo& info, const Operand* in) {
 }
 
 IntrusivePtr<PointwiseNode> make_pointwise_node(const OpInfo& info, const void* params, size_t size,
-                                                const Operand* in) {
+                                                const Operand* in, const Tensor* overwritten) {
   auto node = IntrusivePtr<PointwiseNode>::adopt(new PointwiseNode(info, params, size));
   for (int i = 0; i < info.arity; ++i) {
     node->add_edge(in[i].tensor() ? gradient_edge(*in[i].tensor()) : Edge{});
   }
-  node->save_inputs(in);
+  node->save_inputs(in, overwritten);
   return node;
 }
 
@@ -350,7 +359,7 @@ Tensor pointwise(int op, const void* params, size_t params_size, const Operand* 
   call.run(kernels(device.type()));
 
   if (wants_gradient(info, in) && out.is_floating_point()) {
-    IntrusivePtr<PointwiseNode> node = make_pointwise_node(info, params, params_size, in);
+    IntrusivePtr<PointwiseNode> node = make_pointwise_node(info, params, params_size, in, nullptr);
     PointwiseNode* const recorded = node.get();
     set_history(out, std::move(node));
     recorded->save_output(out);
@@ -376,7 +385,7 @@ void pointwise_into(const Tensor& self, int op, const void* params, size_t param
     }
   }
   IntrusivePtr<PointwiseNode> node;
-  if (recorded) node = make_pointwise_node(info, params, params_size, in);
+  if (recorded) node = make_pointwise_node(info, params, params_size, in, &self);
 
   Call call(info, op, params, info.arity, types.compute);
   call.set_output(self);

@@ -1,5 +1,5 @@
-// Formatted as libtorch 2.13's aten/src/ATen/core/Formatting.cpp prints, irregular indents included, so that the
-// output of ported programs does not change.
+// Formatted as libtorch 2.13's aten/src/ATen/core/Formatting.cpp prints, irregular indents
+// included, so that the output of ported programs does not change.
 #include "tarn/core/print.h"
 
 #include <algorithm>
@@ -22,9 +22,11 @@ struct Format {
 
   std::string text(double value) const {
     char buffer[400];  // fixed takes up to 309 digits
-    const auto end = std::to_chars(buffer, buffer + sizeof buffer, value / scale, style, precision).ptr;
+    const auto end =
+        std::to_chars(buffer, buffer + sizeof buffer, value / scale, style, precision).ptr;
     const auto length = static_cast<size_t>(end - buffer);
-    return std::string(static_cast<size_t>(width) > length ? static_cast<size_t>(width) - length : 0, ' ') +
+    return std::string(
+               static_cast<size_t>(width) > length ? static_cast<size_t>(width) - length : 0, ' ') +
            std::string(buffer, length);
   }
 };
@@ -78,18 +80,20 @@ void print_vector(std::ostream& os, const double* values, int64_t n) {
   for (int64_t i = 0; i < n; ++i) os << f.text(values[i]) << '\n';
 }
 
-void print_matrix(std::ostream& os, const double* values, int64_t rows, int64_t columns, int64_t linesize,
-                  int64_t indent) {
+void print_matrix(std::ostream& os, const double* values, int64_t rows, int64_t columns,
+                  int64_t linesize, int64_t indent) {
   const Format f = choose_format(values, rows * columns);
   const std::string margin(static_cast<size_t>(indent), ' ');
   const int64_t per_line = std::max<int64_t>((linesize - indent) / (f.width + 1), 1);
   for (int64_t first = 0; first < columns; first += per_line) {
     const int64_t last = std::min(first + per_line, columns);
-    if (per_line < columns) os << (first > 0 ? "\n" : "") << "Columns " << first + 1 << " to " << last << margin;
+    if (per_line < columns)
+      os << (first > 0 ? "\n" : "") << "Columns " << first + 1 << " to " << last << margin;
     if (f.scale != 1) os << shortest(f.scale) << " *\n" << margin;
     for (int64_t r = 0; r < rows; ++r) {
       if (r > 0) os << margin << (f.scale != 1 ? " " : "");
-      for (int64_t c = first; c < last; ++c) os << f.text(values[r * columns + c]) << (c + 1 < last ? " " : "\n");
+      for (int64_t c = first; c < last; ++c)
+        os << f.text(values[r * columns + c]) << (c + 1 < last ? " " : "\n");
     }
   }
 }

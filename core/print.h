@@ -7,7 +7,7 @@
 
 namespace tarn {
 
-// The elements, in lines of at most `linesize` characters where possible, and then the type and sizes:
+// The elements, in lines of at most `linesize` characters where possible, then type and sizes:
 //   1.5000  2.0000
 //  -0.5000  3.0000
 // [ CPUFloatType{2,2} ]

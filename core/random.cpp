@@ -1,16 +1,12 @@
 #include "tarn/core/random.h"
 
 #include <array>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <random>
 
 #include "tarn/core/factories.h"
-#include "tarn/core/functions.h"
-#include "tarn/core/node.h"
-#include "tarn/core/shape.h"
 
 namespace tarn {
 namespace {
@@ -61,9 +57,11 @@ CpuState pack(const RandomEngine& engine) {
 RandomEngine unpack(const CpuState& s) {
   constexpr int kWords = MersenneTwister::kWords;
   const bool used_up = s.left == 1 && (s.next == 0 || s.next == kWords);
-  const bool reading = s.left > 1 && s.left <= kWords && s.next == static_cast<uint64_t>(kWords + 1 - s.left);
+  const bool reading =
+      s.left > 1 && s.left <= kWords && s.next == static_cast<uint64_t>(kWords + 1 - s.left);
   if (s.seeded != 1 || !(used_up || reading)) {
-    throw ValueError(str("[set_state] Invalid mt19937 state: seeded ", s.seeded, ", left ", s.left, ", next ", s.next));
+    throw ValueError(str("[set_state] Invalid mt19937 state: seeded ", s.seeded, ", left ", s.left,
+                         ", next ", s.next));
   }
   RandomEngine engine(s.seed);
   std::array<uint32_t, kWords> words;
@@ -86,8 +84,9 @@ Tensor to_bytes(const State& state) {
 template <class State>
 State from_bytes(const Tensor& bytes, Device device) {
   if (bytes.dtype() != kByte || bytes.numel() != static_cast<int64_t>(sizeof(State))) {
-    throw ValueError(str("[set_state] the state of a generator on ", device, " is a uint8 tensor of ", sizeof(State),
-                         " bytes, got ", bytes.dtype(), " of shape ", bytes.sizes()));
+    throw ValueError(str("[set_state] the state of a generator on ", device,
+                         " is a uint8 tensor of ", sizeof(State), " bytes, got ", bytes.dtype(),
+                         " of shape ", bytes.sizes()));
   }
   const Tensor host = bytes.cpu().contiguous();
   State state;
@@ -114,33 +113,6 @@ Defaults& defaults() {
 }
 
 thread_local constinit ThreadSeedGuard* seed_guard = nullptr;
-
-void check_floating(const char* op, ScalarType dtype) {
-  if (!is_floating_point(dtype)) {
-    throw TypeError(str("[", op, "] the distribution is continuous: dtype must be a floating point type, got ", dtype));
-  }
-}
-
-void check_std(double std) {
-  if (!(std >= 0)) throw ValueError(str("[normal] normal expects std >= 0.0, but found std ", std));
-}
-
-void check_probability(double p) {
-  if (!(p >= 0 && p <= 1)) throw ValueError(str("[bernoulli] bernoulli_ expects p to be in [0, 1], but got p=", p));
-}
-
-// Runs `write` on self as an in-place op: what was there before is lost, so its gradient is zero.
-template <class F>
-const Tensor& overwrite(const char* op, const char* node_name, const Tensor& self, F write) {
-  check_inplace(op, self);
-  write();
-  IntrusivePtr<Node> node;
-  if (needs_grad({&self})) {
-    node = make_node(node_name, {&self}, {}, [](const Tensor& g, Backward&) { return zeros_like(g); });
-  }
-  inplace_history(self, std::move(node));
-  return self;
-}
 
 }  // namespace
 
@@ -210,124 +182,46 @@ void manual_seed(uint64_t seed) {
 
 Tensor get_rng_state(Device device) { return default_generator(device).get_state(); }
 
-void set_rng_state(const Tensor& state, Device device) { default_generator(device).set_state(state); }
+void set_rng_state(const Tensor& state, Device device) {
+  default_generator(device).set_state(state);
+}
 
-void detail::draw(const char* op, const Tensor& out, RandomKind kind, double a, double b, int64_t low, int64_t high,
-                  Generator* generator) {
+void detail::draw(const char* op, const Tensor& out, RandomKind kind, double a, double b,
+                  int64_t low, int64_t high, Generator* generator) {
   const KernelTable& table = kernels(out.device().type());
   if (!table.random) missing_kernel(op, table);
   Generator& source = generator ? *generator : default_generator(out.device());
   if (source.device() != out.device()) {
-    throw DeviceError(str("[", op, "] the tensor is on ", out.device(), ", the generator on ", source.device()));
+    throw DeviceError(
+        str("[", op, "] the tensor is on ", out.device(), ", the generator on ", source.device()));
   }
   if (out.numel() == 0) return;
   const std::lock_guard lock(source.mutex());
-  table.random({.out = out.impl().view(), .kind = kind, .a = a, .b = b, .low = low, .high = high, .engine = &source.engine()});
+  table.random({.out = out.impl().view(),
+                .kind = kind,
+                .a = a,
+                .b = b,
+                .low = low,
+                .high = high,
+                .engine = &source.engine()});
 }
 
 void detail::check_integer_range(const char* op, ScalarType dtype, int64_t low, int64_t high) {
   if (low >= high) {
-    throw ValueError(str("[", op, "] random_ expects 'from' to be less than 'to', but got from=", low, " >= to=", high));
+    throw ValueError(str("[", op, "] random_ expects 'from' to be less than 'to', but got from=",
+                         low, " >= to=", high));
   }
   if (is_floating_point(dtype)) return;
   visit(dtype, [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>) {
       const int64_t min = static_cast<int64_t>(std::numeric_limits<T>::min());
       const int64_t max = static_cast<int64_t>(std::numeric_limits<T>::max());
-      if (low < min) throw ValueError(str("[", op, "] from is out of bounds for ", dtype, ": ", low));
-      if (high - 1 > max) throw ValueError(str("[", op, "] to - 1 is out of bounds for ", dtype, ": ", high - 1));
+      if (low < min)
+        throw ValueError(str("[", op, "] from is out of bounds for ", dtype, ": ", low));
+      if (high - 1 > max)
+        throw ValueError(str("[", op, "] to - 1 is out of bounds for ", dtype, ": ", high - 1));
     }
   });
-}
-
-// --- In place -----------------------------------------------------------------------------------
-
-const Tensor& Tensor::uniform_(double from, double to, Generator* generator) const {
-  check_floating("uniform_", dtype());
-  if (!(from <= to && std::isfinite(to - from))) {
-    throw ValueError(str("[uniform_] uniform_ expects to return a [from, to) range, but found from=", from, " > to=", to));
-  }
-  return overwrite("uniform_", "UniformBackward0", *this, [&] {
-    detail::draw("uniform_", *this, RandomKind::kUniform, from, to, 0, 0, generator);
-  });
-}
-
-const Tensor& Tensor::normal_(double mean, double std, Generator* generator) const {
-  check_floating("normal_", dtype());
-  check_std(std);
-  return overwrite("normal_", "NormalBackward0", *this, [&] {
-    detail::draw("normal_", *this, RandomKind::kNormal, mean, std, 0, 0, generator);
-  });
-}
-
-const Tensor& Tensor::bernoulli_(double p, Generator* generator) const {
-  check_probability(p);
-  return overwrite("bernoulli_", "BernoulliBackward0", *this, [&] {
-    detail::draw("bernoulli_", *this, RandomKind::kBernoulli, p, 0, 0, 0, generator);
-  });
-}
-
-const Tensor& Tensor::bernoulli_(const Tensor& p, Generator* generator) const {
-  check_floating("bernoulli_", p.dtype());
-  if (!is_broadcastable_to(p.sizes(), sizes())) {
-    throw ShapeError(str("[bernoulli_] probabilities of shape ", p.sizes(), " cannot be broadcast to ", sizes()));
-  }
-  const Tensor chances = p.detach();
-  TARN_CHECK(chances.ge(0).logical_and(chances.le(1)).all().item<bool>(),
-             "[bernoulli_] Expected p_in >= 0 && p_in <= 1 for every probability");
-  return overwrite("bernoulli_", "BernoulliBackward0", *this, [&] {
-    const NoGradGuard guard;
-    // PyTorch draws a float a number, a double only for double probabilities.
-    const Tensor drawn = empty_like(*this, p.dtype() == kDouble ? kDouble : kFloat);
-    detail::draw("bernoulli_", drawn, RandomKind::kUniform, 0, 1, 0, 0, generator);
-    copy_(drawn.lt(chances));
-  });
-}
-
-Tensor Tensor::bernoulli(Generator* generator) const { return empty_like(*this).bernoulli_(*this, generator); }
-
-const Tensor& Tensor::random_(int64_t from, int64_t to, Generator* generator) const {
-  detail::check_integer_range("random_", dtype(), from, to);
-  return overwrite("random_", "RandomBackward0", *this, [&] {
-    detail::draw("random_", *this, RandomKind::kInteger, 0, 0, from, to, generator);
-  });
-}
-
-const Tensor& Tensor::exponential_(double lambd, Generator* generator) const {
-  check_floating("exponential_", dtype());
-  if (!(lambd > 0)) throw ValueError(str("[exponential_] exponential_ expects lambda > 0.0, but found lambda=", lambd));
-  return overwrite("exponential_", "ExponentialBackward0", *this, [&] {
-    detail::draw("exponential_", *this, RandomKind::kExponential, lambd, 0, 0, 0, generator);
-  });
-}
-
-// --- Functions ----------------------------------------------------------------------------------
-
-Tensor bernoulli(const Tensor& x, double p, Generator* generator) { return empty_like(x).bernoulli_(p, generator); }
-
-Tensor normal(double mean, double std, IntArrayRef sizes, Generator* generator, const TensorOptions& options) {
-  const Tensor out = empty(sizes, options.requires_grad(false));
-  out.normal_(mean, std, generator);
-  return out.requires_grad_(options.requires_grad());
-}
-
-Tensor normal(const Tensor& mean, double std, Generator* generator) {
-  check_std(std);
-  const NoGradGuard guard;
-  return empty_like(mean).normal_(0, 1, generator).mul_(std).add_(mean);
-}
-
-Tensor normal(double mean, const Tensor& std, Generator* generator) {
-  const NoGradGuard guard;
-  TARN_CHECK(std.ge(0).all().item<bool>(), "[normal] normal expects all elements of std >= 0.0");
-  return empty_like(std).normal_(0, 1, generator).mul_(std).add_(mean);
-}
-
-Tensor normal(const Tensor& mean, const Tensor& std, Generator* generator) {
-  const NoGradGuard guard;
-  TARN_CHECK(std.ge(0).all().item<bool>(), "[normal] normal expects all elements of std >= 0.0");
-  const DimVector sizes = broadcast_shapes("normal", mean.sizes(), std.sizes());
-  return empty(sizes, mean.options()).normal_(0, 1, generator).mul_(std).add_(mean);
 }
 
 }  // namespace tarn

@@ -31,11 +31,11 @@ class Generator {
   uint64_t current_seed() const;
   Device device() const { return device_; }
 
-  // The whole state as a uint8 tensor on the CPU, laid out as PyTorch's get_rng_state(): 5056 bytes for
-  // the CPU, 16 (seed, offset) for CUDA.
+  // The whole state as a uint8 tensor on the CPU, laid out as PyTorch's get_rng_state(): 5056 bytes
+  // for the CPU, 16 (seed, offset) for CUDA.
   Tensor get_state() const;
-  // Continues where get_state() was called, here or in PyTorch. Throws ValueError for a tensor that is
-  // no such state; then nothing has changed.
+  // Continues where get_state() was called, here or in PyTorch. Throws ValueError for a tensor that
+  // is no such state; then nothing has changed.
   void set_state(const Tensor& state);
 
   // For ops: hold mutex() while drawing from engine().
@@ -48,13 +48,13 @@ class Generator {
   RandomEngine engine_;
 };
 
-// The generator that ops use unless given one. It starts from a seed of the operating system's, or, on a
-// device first used after it, from that of manual_seed().
+// The generator that ops use unless given one. It starts from a seed of the operating system's, or,
+// on a device first used after it, from that of manual_seed().
 Generator& default_generator(Device device = {});
 // Seeds the default generators of all devices.
 void manual_seed(uint64_t seed);
-// While one lives, the calling thread has a default CPU generator of its own, started from `seed`; the
-// process's stays untouched. Guards may nest.
+// While one lives, the calling thread has a default CPU generator of its own, started from `seed`;
+// the process's stays untouched. Guards may nest.
 class ThreadSeedGuard {
  public:
   explicit ThreadSeedGuard(uint64_t seed) noexcept;
@@ -78,7 +78,8 @@ inline Tensor bernoulli(const Tensor& x, Generator* generator = nullptr) {
 }
 // Elements are 1 with probability p.
 Tensor bernoulli(const Tensor& x, double p, Generator* generator = nullptr);
-// Normally distributed elements; tensors give each element's mean and standard deviation and broadcast.
+// Normally distributed elements; tensors give each element's mean and standard deviation and
+// broadcast.
 Tensor normal(double mean, double std, IntArrayRef sizes, Generator* generator = nullptr,
               const TensorOptions& options = {});
 Tensor normal(const Tensor& mean, double std = 1, Generator* generator = nullptr);
@@ -87,8 +88,8 @@ Tensor normal(const Tensor& mean, const Tensor& std, Generator* generator = null
 
 namespace detail {
 
-// Overwrites `out`, without autograd and without checks of a and b (kernels/kernel_table.h). `op` is
-// for errors. generator null: the default one of out's device.
+// Overwrites `out`, without autograd and without checks of a and b (kernels/kernel_table.h). `op`
+// is for errors. generator null: the default one of out's device.
 void draw(const char* op, const Tensor& out, RandomKind kind, double a, double b, int64_t low,
           int64_t high, Generator* generator);
 // Throws unless integers in [low, high) exist and dtype can hold them.

@@ -13,8 +13,8 @@ SmallVector<bool, 8> dim_mask(const char* op, IntArrayRef dims, int64_t ndim);
 // The shape to which both broadcast. Throws ShapeError with both.
 DimVector broadcast_shapes(const char* op, IntArrayRef a, IntArrayRef b);
 bool is_broadcastable_to(IntArrayRef from, IntArrayRef to);
-// Strides with which a tensor is read as the larger shape `to`: 0 along repeated dimensions. It must
-// be broadcastable. Writes to.size() entries.
+// Strides with which a tensor is read as the larger shape `to`: 0 along repeated dimensions. It
+// must be broadcastable. Writes to.size() entries.
 void broadcast_strides(IntArrayRef sizes, IntArrayRef strides, IntArrayRef to, int64_t* out);
 DimVector contiguous_strides(IntArrayRef sizes);
 int64_t numel_of(IntArrayRef sizes);

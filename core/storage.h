@@ -29,7 +29,8 @@ class Storage {
 
   // Uninitialised memory. Throws OutOfMemoryError, or DeviceError for a device this build lacks.
   static Storage allocate(size_t nbytes, Device device);
-  // Memory of the caller's; `deleter` (may be empty) is called with `data` when the last user is gone.
+  // Memory of the caller's; `deleter` (may be empty) is called with `data` when the last user is
+  // gone.
   static Storage borrow(void* data, size_t nbytes, Device device,
                         std::function<void(void*)> deleter);
 

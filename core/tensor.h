@@ -1,5 +1,5 @@
-// Tensor: the class (its state in tensor_base.h, its operations in ops.h), ways to make one, to index
-// one and to print one.
+// Tensor: the class (its state in tensor_base.h, its operations in ops.h), ways to make one, to
+// index one and to print one.
 #pragma once
 
 #include "tarn/core/factories.h"

@@ -1,4 +1,5 @@
-// TensorBase: what a tensor is - shape, dtype, device, storage, gradient state - without arithmetic.
+// TensorBase: what a tensor is - shape, dtype, device, storage, gradient state - without
+// arithmetic.
 //
 // Tensor (core/ops.h) adds the operations. Names, argument order and defaults are libtorch's
 // (https://pytorch.org/cppdocs/api/classat_1_1_tensor.html).
@@ -112,8 +113,8 @@ class TensorBase {
   // The operation that made this tensor, null for leaves.
   IntrusivePtr<Node> grad_fn() const;
   uint32_t output_nr() const { return impl().output_nr; }
-  // The accumulated gradient: undefined until backward() reaches this leaf. Reading it of a non-leaf
-  // that does not retain its gradient warns.
+  // The accumulated gradient: undefined until backward() reaches this leaf. Reading it of a
+  // non-leaf that does not retain its gradient warns.
   const Tensor& grad() const;
   Tensor& mutable_grad() const;
   // Keeps the gradient of a non-leaf as well.

@@ -24,12 +24,14 @@ TensorDataContainer::TensorDataContainer(std::initializer_list<TensorDataContain
   const TensorDataContainer& first = *list.begin();
   for (const TensorDataContainer& part : list) {
     if (!first.sizes().equals(part.sizes())) {
-      throw ShapeError(str("[tensor] Expected all sub-lists to have sizes: ", join(first.sizes()), " (e.g. ", first,
-                           "), but got sub-list ", part, " with sizes: ", join(part.sizes())));
+      throw ShapeError(str("[tensor] Expected all sub-lists to have sizes: ", join(first.sizes()),
+                           " (e.g. ", first, "), but got sub-list ", part,
+                           " with sizes: ", join(part.sizes())));
     }
     if (first.dtype_ != part.dtype_) {
-      throw TypeError(str("[tensor] Expected all elements of the tensor to have the same scalar type: ", first.dtype_,
-                          ", but got element of scalar type: ", part.dtype_));
+      throw TypeError(
+          str("[tensor] Expected all elements of the tensor to have the same scalar type: ",
+              first.dtype_, ", but got element of scalar type: ", part.dtype_));
     }
   }
   sizes_.push_back(static_cast<int64_t>(list.size()));
@@ -49,17 +51,21 @@ TensorDataContainer::TensorDataContainer(const std::vector<bool>& values)
 }
 
 const Scalar& TensorDataContainer::scalar() const {
-  TARN_CHECK(is_scalar(), "Can only call `scalar()` on a TensorDataContainer that has `is_scalar() == true`");
+  TARN_CHECK(is_scalar(),
+             "Can only call `scalar()` on a TensorDataContainer that has `is_scalar() == true`");
   return scalar_;
 }
 
 const std::initializer_list<TensorDataContainer>& TensorDataContainer::init_list() const {
-  TARN_CHECK(is_init_list(), "Can only call `init_list()` on a TensorDataContainer that has `is_init_list() == true`");
+  TARN_CHECK(
+      is_init_list(),
+      "Can only call `init_list()` on a TensorDataContainer that has `is_init_list() == true`");
   return list_;
 }
 
 const Tensor& TensorDataContainer::tensor() const {
-  TARN_CHECK(is_tensor(), "Can only call `tensor()` on a TensorDataContainer that has `is_tensor() == true`");
+  TARN_CHECK(is_tensor(),
+             "Can only call `tensor()` on a TensorDataContainer that has `is_tensor() == true`");
   return tensor_;
 }
 
@@ -99,7 +105,8 @@ std::ostream& operator<<(std::ostream& os, const TensorDataContainer& data) {
       separator = ", ";
     }
   } else {
-    for (int64_t i = 0; i < data.tensor().numel(); ++i) os << (i > 0 ? ", " : "") << data.tensor()[i].item();
+    for (int64_t i = 0; i < data.tensor().numel(); ++i)
+      os << (i > 0 ? ", " : "") << data.tensor()[i].item();
   }
   return os << '}';
 }

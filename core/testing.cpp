@@ -34,10 +34,12 @@ void check_inputs(const std::vector<Tensor>& inputs) {
     if (!x.defined() || !x.requires_grad()) continue;
     any = true;
     if (x.dtype() != kDouble) {
-      throw ValueError(str("[gradcheck] input ", i, " is ", x.dtype(), ": numeric derivatives need Double"));
+      throw ValueError(
+          str("[gradcheck] input ", i, " is ", x.dtype(), ": numeric derivatives need Double"));
     }
     if (has_internal_overlap(x.impl().view())) {
-      throw ValueError(str("[gradcheck] input ", i, " has several elements at one address (an expanded tensor). "
+      throw ValueError(str("[gradcheck] input ", i,
+                           " has several elements at one address (an expanded tensor). "
                            "HINT: pass a clone()"));
     }
   }
@@ -54,13 +56,15 @@ std::vector<Tensor> differentiable(std::vector<Tensor> outputs) {
 // Outputs number `which` of f, as plain numbers.
 std::vector<Tensor> evaluate(const Function& f, const std::vector<Tensor>& inputs) {
   std::vector<Tensor> values;
-  for (const Tensor& t : differentiable(f(inputs))) values.push_back(t.detach().to(kCPU, kDouble).contiguous().clone());
+  for (const Tensor& t : differentiable(f(inputs)))
+    values.push_back(t.detach().to(kCPU, kDouble).contiguous().clone());
   return values;
 }
 
 // numeric[o] (output elements, input elements) of d outputs[o] / d inputs[input].
-std::vector<Tensor> numeric_jacobians(const Function& f, const std::vector<Tensor>& inputs, size_t input,
-                                      const std::vector<Tensor>& outputs, double eps) {
+std::vector<Tensor> numeric_jacobians(const Function& f, const std::vector<Tensor>& inputs,
+                                      size_t input, const std::vector<Tensor>& outputs,
+                                      double eps) {
   const Tensor& x = inputs[input];
   std::vector<Tensor> jacobians;
   for (const Tensor& o : outputs) jacobians.push_back(zeros({o.numel(), x.numel()}, kDouble));
@@ -76,7 +80,8 @@ std::vector<Tensor> numeric_jacobians(const Function& f, const std::vector<Tenso
       const double* high = above[o].data_ptr<double>();
       const double* low = below[o].data_ptr<double>();
       double* column = jacobians[o].data_ptr<double>() + j;
-      for (int64_t i = 0; i < outputs[o].numel(); ++i) column[i * x.numel()] = (high[i] - low[i]) / (2 * eps);
+      for (int64_t i = 0; i < outputs[o].numel(); ++i)
+        column[i * x.numel()] = (high[i] - low[i]) / (2 * eps);
     }
   }
   return jacobians;
@@ -87,16 +92,18 @@ Tensor analytic_jacobian(const Tensor& output, const Tensor& x) {
   for (int64_t i = 0; i < output.numel(); ++i) {
     const Tensor one = zeros(output.sizes(), output.options());
     element_at(one, place_of(i, output.sizes())).fill_(1);
-    const Tensor g = autograd::grad({output}, {x}, {one}, /*retain_graph=*/true, /*create_graph=*/false,
-                                    /*allow_unused=*/true)[0];
+    const Tensor g =
+        autograd::grad({output}, {x}, {one}, /*retain_graph=*/true, /*create_graph=*/false,
+                       /*allow_unused=*/true)[0];
     if (g.defined()) jacobian.select(0, i).copy_(g.detach().reshape({-1}));
   }
   return jacobian;
 }
 
 // A description of the worst mismatch, or an empty string.
-std::string compare(const Tensor& analytic, const Tensor& numeric, const Tensor& output, size_t output_nr,
-                    const Tensor& x, size_t input_nr, const GradcheckOptions& options) {
+std::string compare(const Tensor& analytic, const Tensor& numeric, const Tensor& output,
+                    size_t output_nr, const Tensor& x, size_t input_nr,
+                    const GradcheckOptions& options) {
   double worst = 0;
   int64_t at = -1;
   const double* a = analytic.data_ptr<double>();
@@ -109,11 +116,11 @@ std::string compare(const Tensor& analytic, const Tensor& numeric, const Tensor&
     if (std::isnan(excess)) break;
   }
   if (at < 0) return "";
-  return str("[gradcheck] Jacobian mismatch for output ", output_nr, " with respect to input ", input_nr,
-             ": d output", IntArrayRef(place_of(at / x.numel(), output.sizes())), " / d input",
-             IntArrayRef(place_of(at % x.numel(), x.sizes())), " is ", a[at], " by backward() but ", n[at],
-             " numerically; they differ by ", std::abs(a[at] - n[at]), ", ",
-             options.atol + options.rtol * std::abs(n[at]), " is allowed");
+  return str("[gradcheck] Jacobian mismatch for output ", output_nr, " with respect to input ",
+             input_nr, ": d output", IntArrayRef(place_of(at / x.numel(), output.sizes())),
+             " / d input", IntArrayRef(place_of(at % x.numel(), x.sizes())), " is ", a[at],
+             " by backward() but ", n[at], " numerically; they differ by ", std::abs(a[at] - n[at]),
+             ", ", options.atol + options.rtol * std::abs(n[at]), " is allowed");
 }
 
 Function as_list(const TensorFunction& f) {
@@ -129,17 +136,23 @@ double distance(int64_t a, int64_t b) {
 
 std::pair<double, double> default_tolerances(ScalarType dtype) {
   switch (dtype) {
-    case kFloat: return {1.3e-6, 1e-5};
-    case kDouble: return {1e-7, 1e-7};
-    case kHalf: return {1e-3, 1e-5};
-    case kBFloat16: return {1.6e-2, 1e-5};
-    default: return {0, 0};
+    case kFloat:
+      return {1.3e-6, 1e-5};
+    case kDouble:
+      return {1e-7, 1e-7};
+    case kHalf:
+      return {1e-3, 1e-5};
+    case kBFloat16:
+      return {1.6e-2, 1e-5};
+    default:
+      return {0, 0};
   }
 }
 
 }  // namespace
 
-bool gradcheck(const Function& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+bool gradcheck(const Function& f, const std::vector<Tensor>& inputs,
+               const GradcheckOptions& options) {
   const AutoGradMode enabled(true);
   check_inputs(inputs);
   const std::vector<Tensor> outputs = differentiable(f(inputs));
@@ -148,7 +161,8 @@ bool gradcheck(const Function& f, const std::vector<Tensor>& inputs, const Gradc
     const std::vector<Tensor> numeric = numeric_jacobians(f, inputs, i, outputs, options.eps);
     for (size_t o = 0; o < outputs.size(); ++o) {
       const Tensor analytic = analytic_jacobian(outputs[o], inputs[i]);
-      const std::string mismatch = compare(analytic, numeric[o], outputs[o], o, inputs[i], i, options);
+      const std::string mismatch =
+          compare(analytic, numeric[o], outputs[o], o, inputs[i], i, options);
       if (mismatch.empty()) continue;
       if (options.raise_exception) throw Error(mismatch);
       return false;
@@ -157,33 +171,38 @@ bool gradcheck(const Function& f, const std::vector<Tensor>& inputs, const Gradc
   return true;
 }
 
-bool gradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+bool gradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
+               const GradcheckOptions& options) {
   return gradcheck(as_list(f), inputs, options);
 }
 
-bool gradgradcheck(const Function& f, const std::vector<Tensor>& inputs, const std::vector<Tensor>& grad_outputs,
-                   const GradcheckOptions& options) {
+bool gradgradcheck(const Function& f, const std::vector<Tensor>& inputs,
+                   const std::vector<Tensor>& grad_outputs, const GradcheckOptions& options) {
   const AutoGradMode enabled(true);
   check_inputs(inputs);
   std::vector<Tensor> all = inputs;
   if (grad_outputs.empty()) {
     Generator generator(0);
     for (const Tensor& o : differentiable(f(inputs))) {
-      all.push_back(randn(o.sizes(), o.is_cpu() ? &generator : nullptr, o.options().requires_grad(true)));
+      all.push_back(
+          randn(o.sizes(), o.is_cpu() ? &generator : nullptr, o.options().requires_grad(true)));
     }
   } else {
     all.insert(all.end(), grad_outputs.begin(), grad_outputs.end());
   }
   const size_t count = inputs.size();
   const Function backward = [&f, count](const std::vector<Tensor>& values) {
-    const std::vector<Tensor> x(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count));
-    const std::vector<Tensor> grads(values.begin() + static_cast<std::ptrdiff_t>(count), values.end());
+    const std::vector<Tensor> x(values.begin(),
+                                values.begin() + static_cast<std::ptrdiff_t>(count));
+    const std::vector<Tensor> grads(values.begin() + static_cast<std::ptrdiff_t>(count),
+                                    values.end());
     std::vector<Tensor> wanted;
     for (const Tensor& t : x) {
       if (t.defined() && t.requires_grad()) wanted.push_back(t);
     }
-    std::vector<Tensor> result = autograd::grad(differentiable(f(x)), wanted, grads, /*retain_graph=*/true,
-                                                /*create_graph=*/true, /*allow_unused=*/true);
+    std::vector<Tensor> result =
+        autograd::grad(differentiable(f(x)), wanted, grads, /*retain_graph=*/true,
+                       /*create_graph=*/true, /*allow_unused=*/true);
     // Each result stays an output, so that the numbering does not depend on the values.
     for (size_t i = 0; i < result.size(); ++i) {
       if (!result[i].defined()) result[i] = zeros_like(wanted[i]);
@@ -193,15 +212,16 @@ bool gradgradcheck(const Function& f, const std::vector<Tensor>& inputs, const s
   return gradcheck(backward, all, options);
 }
 
-bool gradgradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs, const std::vector<Tensor>& grad_outputs,
-                   const GradcheckOptions& options) {
+bool gradgradcheck(const TensorFunction& f, const std::vector<Tensor>& inputs,
+                   const std::vector<Tensor>& grad_outputs, const GradcheckOptions& options) {
   return gradgradcheck(as_list(f), inputs, grad_outputs, options);
 }
 
-void assert_close(const Tensor& actual, const Tensor& expected, std::optional<double> rtol, std::optional<double> atol,
-                  bool equal_nan) {
+void assert_close(const Tensor& actual, const Tensor& expected, std::optional<double> rtol,
+                  std::optional<double> atol, bool equal_nan) {
   const auto differ = [](const char* what, const auto& a, const auto& b) {
-    throw Error(str("[assert_close] the values for ", what, " do not match: ", a, " and expected ", b));
+    throw Error(
+        str("[assert_close] the values for ", what, " do not match: ", a, " and expected ", b));
   };
   if (actual.dtype() != expected.dtype()) differ("dtype", actual.dtype(), expected.dtype());
   if (actual.device() != expected.device()) differ("device", actual.device(), expected.device());
@@ -228,16 +248,19 @@ void assert_close(const Tensor& actual, const Tensor& expected, std::optional<do
       worst_excess = excess;
       std::ostringstream text;
       text.precision(17);
-      text << x << ", expected " << y << " (difference " << difference << ", " << allowed << " is allowed)";
+      text << x << ", expected " << y << " (difference " << difference << ", " << allowed
+           << " is allowed)";
       worst_values = text.str();
     }
   };
-  if (compute_type(actual.dtype()) == kLong) search(int64_t{});
-  else search(double{});
+  if (compute_type(actual.dtype()) == kLong)
+    search(int64_t{});
+  else
+    search(double{});
   if (mismatched == 0) return;
-  throw Error(str("[assert_close] ", mismatched, " of ", actual.numel(), " elements of ", actual.toString(), " ",
-                  actual.sizes(), " are not close; the worst, at ", IntArrayRef(place_of(worst, actual.sizes())), ", is ",
-                  worst_values));
+  throw Error(str("[assert_close] ", mismatched, " of ", actual.numel(), " elements of ",
+                  actual.toString(), " ", actual.sizes(), " are not close; the worst, at ",
+                  IntArrayRef(place_of(worst, actual.sizes())), ", is ", worst_values));
 }
 
 }  // namespace tarn::testing

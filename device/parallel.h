@@ -14,12 +14,13 @@ int get_num_threads() noexcept;
 // 1..1024.
 void set_num_threads(int n);
 
-// True inside the function given to a parallel_for that uses more than one thread, under a SerialGuard,
-// and inside any other OpenMP parallel region of the program. A parallel_for called there runs inline.
+// True inside the function given to a parallel_for that uses more than one thread, under a
+// SerialGuard, and inside any other OpenMP parallel region of the program. A parallel_for called
+// there runs inline.
 bool in_parallel_region() noexcept;
 
-// While one lives, every parallel_for of the calling thread runs inline. For threads of one's own that
-// work side by side.
+// While one lives, every parallel_for of the calling thread runs inline. For threads of one's own
+// that work side by side.
 class SerialGuard {
  public:
   SerialGuard() noexcept;

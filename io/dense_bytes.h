@@ -11,8 +11,8 @@ namespace tarn::detail {
 // Most dimensions a file's tensor may have.
 inline constexpr size_t kMaxRank = 64;
 
-// The bytes of a dense tensor; nothing when a size is negative, or when the product of the sizes that
-// are not 0, in bytes, overflows int64 - for a tensor with a zero size as well.
+// The bytes of a dense tensor; nothing when a size is negative, or when the product of the sizes
+// that are not 0, in bytes, overflows int64 - for a tensor with a zero size as well.
 inline std::optional<int64_t> dense_bytes(IntArrayRef sizes, int64_t element_size) {
   int64_t bytes = element_size;
   bool empty = false;

@@ -120,10 +120,11 @@ class Pickler {
     for (const int64_t value : values) integer(value);
     close_tuple(values.size());
   }
-  void close_tuple(size_t size) {
+  // Returns the tuple's number. The empty tuple has none: it costs less than a reference.
+  uint32_t close_tuple(size_t size) {
     constexpr char kCodes[] = {')', '\x85', '\x86', '\x87', 't'};
     op(kCodes[std::min<size_t>(size, 4)]);
-    if (size > 0) remember();
+    return size > 0 ? remember() : 0;
   }
 
   void empty_ordered_dict() {
@@ -213,9 +214,8 @@ class Pickler {
     const auto& elements = value.elements();
     if (elements.size() > 3) op('(');
     for (const Value& element : elements) write(element);
-    constexpr char kCodes[] = {')', '\x85', '\x86', '\x87', 't'};
-    op(kCodes[std::min<size_t>(elements.size(), 4)]);
-    if (!elements.empty()) containers_.emplace(value.identity(), remember());
+    const uint32_t number = close_tuple(elements.size());
+    if (!elements.empty()) containers_.emplace(value.identity(), number);
   }
 
   void dict(const Value& value) {
@@ -256,10 +256,7 @@ class Pickler {
   }
 
   void write(const Value& value) {
-    if (value.identity() != nullptr && !(value.is_tuple() && value.size() == 0) &&
-        recalled(containers_, value.identity())) {
-      return;
-    }
+    if (value.identity() != nullptr && recalled(containers_, value.identity())) return;
     switch (value.kind()) {
       case Value::Kind::None:
         op('N');

@@ -6,8 +6,8 @@
 #include <set>
 #include <tuple>
 
-#include "tarn/io/little_endian.h"
 #include "tarn/io/dense_bytes.h"
+#include "tarn/io/little_endian.h"
 
 namespace tarn::detail {
 namespace {

@@ -125,7 +125,7 @@ bool Unpickler::step() {
   }
 }
 
-// What torch.save writes only when asked for pickle_protocol 3 to 5, and old picklers' forms.
+// What torch.save writes only when asked for pickle_protocol 3 to 5.
 bool Unpickler::step_modern(unsigned char code) {
   switch (code) {
     case 0x95:  // FRAME: its length must fit, and means nothing more
@@ -157,34 +157,6 @@ bool Unpickler::step_modern(unsigned char code) {
     case 0x8B:
       push(take_long(take_uint(4)));
       return true;
-    case '0':
-      if (!marks_.empty() && marks_.back() == stack_.size()) {
-        marks_.pop_back();
-      } else {
-        pop();
-      }
-      return true;
-    case '1':
-      pop_mark();
-      return true;
-    case '2': {
-      Item item = pop();
-      push(item);
-      push(std::move(item));
-      return true;
-    }
-    case 'l': {
-      std::vector<Item> items = pop_mark();
-      push(std::make_shared<Open>(Open{Value::list()}));
-      append(std::move(items));
-      return true;
-    }
-    case 'd': {
-      const std::vector<Item> items = pop_mark();
-      push(std::make_shared<Open>(Open{Value::dict()}));
-      set_items(items);
-      return true;
-    }
     default: {
       char shown[8];
       std::snprintf(shown, sizeof shown, "0x%02X", code);

@@ -18,7 +18,7 @@ constexpr uint16_t kUtf8Name = 1u << 11;
 }  // namespace
 
 uint32_t crc32(const void* data, uint64_t size) {
-  constexpr uint64_t kChunk = 4 << 20;
+  constexpr uint64_t kChunk = 16 << 20;
   const auto* bytes = static_cast<const Bytef*>(data);
   const auto chunks = static_cast<int64_t>((size + kChunk - 1) / kChunk);
   std::vector<uLong> parts(static_cast<size_t>(chunks));
@@ -49,15 +49,17 @@ uint32_t ZipWriter::add(std::string_view name, const void* data, uint64_t size) 
   const bool large = size >= kMax32, far = header >= kMax32;
 
   // PyTorch puts the header's own offset into the local zip64 field too, which the standard does
-  // not.
-  std::string zip64;
-  if (large || far) {
-    put_u16(zip64, 1);
-    put_u16(zip64, static_cast<uint16_t>((large ? 16 : 0) + (far ? 8 : 0)));
-    if (large) put_u64(zip64, size), put_u64(zip64, size);
-    if (far) put_u64(zip64, header);
-  }
-  std::string extra = zip64;
+  // not, and leaves the stored size 0 there.
+  const auto zip64_field = [&](uint64_t stored) {
+    std::string field;
+    if (!large && !far) return field;
+    put_u16(field, 1);
+    put_u16(field, static_cast<uint16_t>((large ? 16 : 0) + (far ? 8 : 0)));
+    if (large) put_u64(field, size), put_u64(field, stored);
+    if (far) put_u64(field, header);
+    return field;
+  };
+  std::string extra = zip64_field(0);
   const uint64_t unpadded = header + 30 + full.size() + extra.size() + 4;
   const auto padding = static_cast<uint16_t>((kAlignment - unpadded % kAlignment) % kAlignment);
   extra += "FB";
@@ -83,6 +85,7 @@ uint32_t ZipWriter::add(std::string_view name, const void* data, uint64_t size) 
     put(descriptor);
   }
 
+  const std::string zip64 = zip64_field(size);
   put_u32(directory_, 0x02014B50);
   put_u32(directory_, 0);  // versions made by and needed
   put_u16(directory_, flags);

@@ -75,7 +75,8 @@ struct Elu : Pointwise<1> {
   TARN_HD V forward(V x) const {
     return x > V{0} ? x * Lit<V>(scale) : expm1(x * Lit<V>(input_scale)) * Lit<V>(scale * alpha);
   }
-  // The exponential's argument is held at 0 where it is not used, or its own gradient would overflow.
+  // The exponential's argument is held at 0 where it is not used, or its own gradient would
+  // overflow.
   template <class V>
   TARN_HD V backward(V g, V x, V) const {
     const V low = where(x > Lit<V>(0), Lit<V>(0), x);

@@ -89,7 +89,7 @@ struct TruncDivide : NoGradient<2, Rule::kSame> {
     }
   }
 };
-struct Remainder : Pointwise<2, Rule::kSame> {
+struct Remainder : Pointwise<2, Rule::kNumber> {
   static constexpr const char* kName = "remainder";
   static constexpr unsigned kSaves[] = {kNothing, kA | kB};
   template <class V>
@@ -105,7 +105,7 @@ struct Remainder : Pointwise<2, Rule::kSame> {
     return -g * floor(a / b);
   }
 };
-struct Fmod : Pointwise<2, Rule::kSame> {
+struct Fmod : Pointwise<2, Rule::kNumber> {
   static constexpr const char* kName = "fmod";
   static constexpr unsigned kSaves[] = {kNothing, kA | kB};
   template <class V>
@@ -121,7 +121,7 @@ struct Fmod : Pointwise<2, Rule::kSame> {
     return -g * trunc(a / b);
   }
 };
-struct Pow : Pointwise<2, Rule::kNumber> {
+struct Pow : Pointwise<2, Rule::kSame> {
   static constexpr const char* kName = "pow";
   static constexpr unsigned kSaves[] = {kA | kB, kA | kB | kY};
   template <class V>
@@ -290,7 +290,8 @@ struct SquaredError : Pointwise<2> {
     return g * ((b - a) * Lit<V>(2));
   }
 };
-// Quadratic up to a distance of `beta`, linear beyond. scale is 1 / beta for smooth L1, 1 for Huber.
+// Quadratic up to a distance of `beta`, linear beyond. scale is 1 / beta for smooth L1, 1 for
+// Huber.
 struct SmoothError : Pointwise<2> {
   static constexpr const char* kName = "smooth_error";
   static constexpr unsigned kSaves[] = {kA | kB, kA | kB};

@@ -3,8 +3,8 @@
 //
 // Each follows the usual plan: bring the argument to a short interval by exact steps, evaluate a
 // minimax polynomial (own Remez fits, weighted for relative error), undo the steps. Special values
-// come out of the arithmetic itself or of a final select. Fused multiply-add is welcome anywhere but
-// never needed: constants are split so that the products that must be exact are.
+// come out of the arithmetic itself or of a final select. Fused multiply-add is welcome anywhere
+// but never needed: constants are split so that the products that must be exact are.
 #pragma once
 
 #include <bit>

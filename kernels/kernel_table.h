@@ -65,8 +65,8 @@ struct SoftmaxBackwardArgs {
 };
 
 // Negative log likelihood. log_probs (n, classes), target (n) int64, weight (classes) or null data.
-// loss is (n) without reduction and 0-dim otherwise; total_weight is a 0-dim tensor of the same dtype.
-// A target outside [0, classes) that is not ignore_index is an error.
+// loss is (n) without reduction and 0-dim otherwise; total_weight is a 0-dim tensor of the same
+// dtype. A target outside [0, classes) that is not ignore_index is an error.
 enum class Reduction : int8_t { None, Mean, Sum };
 struct NllLossArgs {
   View loss, total_weight, log_probs, target, weight;

@@ -1,12 +1,13 @@
 // The scalar functions that op formulas are written in: one set of names for float, double, int64_t
 // and (declared in core/) Tensor, on the host and on devices.
 //
-// Formulas bring them in with `using namespace math` and call them unqualified. Literals are written
-// Lit<V>(0.5): a bare 0.5 would compute in double on floats, 0.5f would cut digits off doubles.
+// Formulas bring them in with `using namespace math` and call them unqualified. Literals are
+// written Lit<V>(0.5): a bare 0.5 would compute in double on floats, 0.5f would cut digits off
+// doubles.
 //
 // Accuracy on the CPU, in units in the last place (ulp) of the result, over all floats, with and
-// without fused multiply-add: exp 1.1, expm1 1.8, log 0.9, log1p 1.5, tanh 1.4, sigmoid 1.6, erf 1.5.
-// They return NaN for NaN, the limits at the ends of their domains, and keep the sign of zero;
+// without fused multiply-add: exp 1.1, expm1 1.8, log 0.9, log1p 1.5, tanh 1.4, sigmoid 1.6, erf
+// 1.5. They return NaN for NaN, the limits at the ends of their domains, and keep the sign of zero;
 // subnormal arguments and results are exact to the same bounds. Everything else, and all of double,
 // is the C++ library's. On CUDA all are the device library's functions of the same names.
 #pragma once

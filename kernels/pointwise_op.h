@@ -1,18 +1,18 @@
-// What a pointwise op is: one struct, from which kernels on every device, gradients of every order and
-// tests are made.
+// What a pointwise op is: one struct, from which kernels on every device, gradients of every order
+// and tests are made.
 //
 // An op is a struct of its scalar parameters with
-//   forward(a[, b[, c]])         evaluated in float, double or int64 by every device's kernel;
-//   backward(g, a.., y)          the gradient of input a (backward_a, _b, _c if there are several) from
-//                                the gradient g of the output y. Evaluated by the same kernels, and
-//                                under create_graph with V = Tensor, so that it is itself differentiable;
-//   kSaves[i]                    what the i-th backward reads: kX (or kA, kB, kC) inputs, kY the output;
-//   kRule                        which dtype the result has;
-//   kDifferentiable = false      for ops without a gradient;
-//   kTensorBackward = true       where the backward is at most one tensor operation, so that a fused
-//                                kernel would win nothing.
-// Adding one: the struct and its name in the list at the end of unary_ops.h, activation_ops.h or binary_ops.h, its line in
-// core/ops.h, and a reference row in tests/core/op_reference.h.
+//   forward(a[, b[, c]])        evaluated in float, double or int64 by every device's kernel;
+//   backward(g, a.., y)         the gradient of input a (backward_a, _b, _c if there are several)
+//                               from the gradient g of the output y. Evaluated by the same kernels,
+//                               and with V = Tensor under create_graph, so it is differentiable;
+//   kSaves[i]                   what the i-th backward reads: inputs kX (or kA, kB, kC), output kY;
+//   kRule                       which dtype the result has;
+//   kDifferentiable = false     for ops without a gradient;
+//   kTensorBackward = true      where the backward is at most one tensor operation, so that a
+//                               fused kernel would win nothing.
+// Adding one: the struct and its name in the list at the end of unary_ops.h, activation_ops.h or
+// binary_ops.h, its line in core/ops.h, and a reference row in tests/core/op_reference.h.
 #pragma once
 
 #include "tarn/kernels/op_list.h"

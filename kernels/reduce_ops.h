@@ -10,11 +10,11 @@
 //   merge(s, t)          two states as one
 //   finish(s, count)     the result of `count` elements
 //   first(x)             optional: the state of one element, where that is not combine(identity, x)
-//   visit(f)             optional, instead of the five: f(an op without run-time choices in its loop)
-//   backward(g, x, y, context)   the gradient of x as a tensor expression, if kTraits.differentiable.
-//       Only core/ instantiates it, with T = Tensor. g and y keep the reduced dimensions with size 1;
-//       what is returned may too (it is expanded to the shape of x). context.count is the number of
-//       elements per result and context.sum(t) sums over the same dimensions with keepdim.
+//   visit(f)             optional, instead of the five: f(an op without choices in its loop)
+//   backward(g, x, y, context)   the gradient of x as a tensor expression, if it is differentiable.
+//       Only core/ instantiates it, with T = Tensor. g and y keep the reduced dimensions with size
+//       1; what is returned may too (it is expanded to the shape of x). context.count is the number
+//       of elements per result and context.sum(t) sums over the same dimensions with keepdim.
 // A is the type of accumulation: int64_t for integers and bool; for floats the compute type where
 // kTraits.exact, else (on the CPU) double.
 #pragma once
@@ -39,11 +39,13 @@ enum class ReduceResult : int8_t {
   kBool,      // Bool, but Byte for Byte, as PyTorch
   kIndex,     // Long
 };
-// Applies the rule. Throws TypeError "mean(): could not infer output dtype. ..." for kFloating of integers.
+// Applies the rule. Throws TypeError "mean(): could not infer output dtype. ..." for kFloating of
+// integers.
 ScalarType reduce_result_type(ReduceResult rule, const char* op_name, ScalarType input);
-// Throws what PyTorch says when an op with traits.needs_elements gets none: IndexError "max(): Expected
-// reduction dim 1 to have non-zero size." or, for dim < 0 (all dimensions), "max(): Expected reduction
-// dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
+// Throws what PyTorch says when an op with traits.needs_elements gets none: IndexError "max():
+// Expected reduction dim 1 to have non-zero size." or, for dim < 0 (all dimensions), "max():
+// Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the
+// 'dim' argument."
 [[noreturn]] void fail_empty_reduction(const char* op_name, int64_t dim);
 
 struct ReduceTraits {
@@ -241,9 +243,10 @@ struct All {
   TARN_HD auto finish(auto s, int64_t) const { return s; }
 };
 
-// Sums of (x - origin) and (x - origin)^2. With the origin among the elements, their spread loses at
-// most a factor of `count` to cancellation, and merging moves the origin to the mean. Elements cost
-// no division, unlike in Welford's recurrence; merging is Chan, Golub and LeVeque's formula (1979).
+// Sums of (x - origin) and (x - origin)^2. With the origin among the elements, their spread loses
+// at most a factor of `count` to cancellation, and merging moves the origin to the mean. Elements
+// cost no division, unlike in Welford's recurrence; merging is Chan, Golub and LeVeque's formula
+// (1979).
 template <class A>
 struct Moments {
   A origin, sum, squares, count;

@@ -21,7 +21,7 @@ struct Neg : Pointwise<1, Rule::kNumber> {
     return -g;
   }
 };
-struct Abs : Pointwise<1, Rule::kSame> {
+struct Abs : Pointwise<1, Rule::kNumber> {
   static constexpr const char* kName = "abs";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
@@ -95,7 +95,7 @@ struct Rsqrt : Pointwise<1> {
 };
 // Integers pass through: rounding them changes nothing.
 template <class Derived>
-struct Rounding : Pointwise<1, Rule::kSame> {
+struct Rounding : Pointwise<1, Rule::kNumber> {
   static constexpr bool kTensorBackward = true;
   template <class V>
   TARN_HD V forward(V x) const {

@@ -14,9 +14,13 @@ Tensor clamp_to(const Tensor& x, double low, double high, bool inplace) {
 
 }  // namespace
 
-Tensor relu(const Tensor& x, const ReLUFuncOptions& options) { return apply(op::Relu{}, x, options.inplace()); }
+Tensor relu(const Tensor& x, const ReLUFuncOptions& options) {
+  return apply(op::Relu{}, x, options.inplace());
+}
 
-Tensor relu6(const Tensor& x, const ReLU6FuncOptions& options) { return clamp_to(x, 0, 6, options.inplace()); }
+Tensor relu6(const Tensor& x, const ReLU6FuncOptions& options) {
+  return clamp_to(x, 0, 6, options.inplace());
+}
 
 // The constants make N(0, 1) a fixed point of mean and variance (Klambauer et al., 2017).
 Tensor selu(const Tensor& x, const SELUFuncOptions& options) {
@@ -34,7 +38,8 @@ Tensor leaky_relu(const Tensor& x, const LeakyReLUFuncOptions& options) {
 
 Tensor hardtanh(const Tensor& x, const HardtanhFuncOptions& options) {
   if (!(options.min_val() < options.max_val())) {
-    throw ValueError(str("[hardtanh] max_val must be greater than min_val, got ", options.max_val(), " and ", options.min_val()));
+    throw ValueError(str("[hardtanh] max_val must be greater than min_val, got ", options.max_val(),
+                         " and ", options.min_val()));
   }
   return clamp_to(x, options.min_val(), options.max_val(), options.inplace());
 }
@@ -43,9 +48,13 @@ Tensor softplus(const Tensor& x, const SoftplusFuncOptions& options) {
   return tarn::softplus(x, options.beta(), options.threshold());
 }
 
-Tensor gelu(const Tensor& x, const GELUFuncOptions& options) { return tarn::gelu(x, options.approximate()); }
+Tensor gelu(const Tensor& x, const GELUFuncOptions& options) {
+  return tarn::gelu(x, options.approximate());
+}
 
-Tensor softmax(const Tensor& x, const SoftmaxFuncOptions& options) { return x.softmax(options.dim(), options.dtype()); }
+Tensor softmax(const Tensor& x, const SoftmaxFuncOptions& options) {
+  return x.softmax(options.dim(), options.dtype());
+}
 
 Tensor log_softmax(const Tensor& x, const LogSoftmaxFuncOptions& options) {
   return x.log_softmax(options.dim(), options.dtype());

@@ -39,7 +39,9 @@ class ELUOptions : public detail::InplaceOption<ELUOptions> {
   ELUOptions(double alpha = 1) : alpha_(alpha) {}  // NOLINT
   double alpha() const { return alpha_; }
   ELUOptions& alpha(double value) { return alpha_ = value, *this; }
-  void print(detail::LayerText& text) const { text.field("alpha", alpha_).flag("inplace", inplace()); }
+  void print(detail::LayerText& text) const {
+    text.field("alpha", alpha_).flag("inplace", inplace());
+  }
 
  private:
   double alpha_;
@@ -50,7 +52,9 @@ class LeakyReLUOptions : public detail::InplaceOption<LeakyReLUOptions> {
   LeakyReLUOptions(double negative_slope = 0.01) : negative_slope_(negative_slope) {}  // NOLINT
   double negative_slope() const { return negative_slope_; }
   LeakyReLUOptions& negative_slope(double value) { return negative_slope_ = value, *this; }
-  void print(detail::LayerText& text) const { text.field("negative_slope", negative_slope_).flag("inplace", inplace()); }
+  void print(detail::LayerText& text) const {
+    text.field("negative_slope", negative_slope_).flag("inplace", inplace());
+  }
 
  private:
   double negative_slope_;
@@ -76,7 +80,9 @@ class SoftplusOptions {
   SoftplusOptions& beta(double value) { return beta_ = value, *this; }
   double threshold() const { return threshold_; }
   SoftplusOptions& threshold(double value) { return threshold_ = value, *this; }
-  void print(detail::LayerText& text) const { text.field("beta", beta_).field("threshold", threshold_); }
+  void print(detail::LayerText& text) const {
+    text.field("beta", beta_).field("threshold", threshold_);
+  }
 
  private:
   double beta_ = 1, threshold_ = 20;

@@ -16,8 +16,8 @@ namespace tarn::nn {
 class AnyValue {
  public:
   template <class T>
-    requires(!std::same_as<std::remove_cvref_t<T>, AnyValue>)
-  explicit AnyValue(T&& value) : value_(Stored<T>(std::forward<T>(value))) {}
+  requires(!std::same_as<std::remove_cvref_t<T>, AnyValue>) explicit AnyValue(T&& value)
+      : value_(Stored<T>(std::forward<T>(value))) {}
 
   // The value, if it is of exactly this type; throws TypeError otherwise.
   template <class T>
@@ -47,12 +47,15 @@ namespace detail {
 // How forward() of one module type is called without knowing the type.
 struct ForwardTable {
   const std::type_info& type;
-  Tensor (*tensor)(Module&, const Tensor&);  // null if forward(Tensor) does not exist or returns no Tensor
+  Tensor (*tensor)(Module&,
+                   const Tensor&);  // null if forward(Tensor) does not exist or returns no Tensor
   AnyValue (*any)(Module&, std::vector<AnyValue>&);
 };
 
-[[noreturn]] void wrong_argument_count(const std::type_info& module, size_t least, size_t most, size_t given);
-[[noreturn]] void wrong_argument_type(size_t position, const std::type_info& wanted, const std::type_info& given);
+[[noreturn]] void wrong_argument_count(const std::type_info& module, size_t least, size_t most,
+                                       size_t given);
+[[noreturn]] void wrong_argument_type(size_t position, const std::type_info& wanted,
+                                      const std::type_info& given);
 
 template <class Parameter>
 Parameter&& argument(std::vector<AnyValue>& arguments, size_t i) {
@@ -69,23 +72,31 @@ template <class M, class R, class... P>
 struct Signature<R (M::*)(P...)> {
   template <class T, size_t... I>
   static AnyValue call(T& module, std::vector<AnyValue>& arguments, std::index_sequence<I...>) {
-    return AnyValue(module.forward(argument<std::tuple_element_t<I, std::tuple<P...>>>(arguments, I)...));
+    return AnyValue(
+        module.forward(argument<std::tuple_element_t<I, std::tuple<P...>>>(arguments, I)...));
   }
   template <class T, size_t... I>
   static constexpr bool accepts(std::index_sequence<I...>) {
-    return requires(T& module) { module.forward(std::declval<std::tuple_element_t<I, std::tuple<P...>>>()...); };
+    return requires(T & module) {
+      module.forward(std::declval<std::tuple_element_t<I, std::tuple<P...>>>()...);
+    };
   }
   template <class T, size_t N = sizeof...(P)>
   static constexpr size_t least_arguments() {
-    if constexpr (N == 0) return 0;
-    else if constexpr (accepts<T>(std::make_index_sequence<N - 1>())) return least_arguments<T, N - 1>();
-    else return N;
+    if constexpr (N == 0)
+      return 0;
+    else if constexpr (accepts<T>(std::make_index_sequence<N - 1>()))
+      return least_arguments<T, N - 1>();
+    else
+      return N;
   }
   template <class T, size_t N = least_arguments<T>()>
   static AnyValue run(T& module, std::vector<AnyValue>& arguments) {
     if (arguments.size() == N) return call(module, arguments, std::make_index_sequence<N>());
-    if constexpr (N < sizeof...(P)) return run<T, N + 1>(module, arguments);
-    else wrong_argument_count(typeid(T), least_arguments<T>(), N, arguments.size());
+    if constexpr (N < sizeof...(P))
+      return run<T, N + 1>(module, arguments);
+    else
+      wrong_argument_count(typeid(T), least_arguments<T>(), N, arguments.size());
   }
 };
 template <class M, class R, class... P>
@@ -108,7 +119,9 @@ AnyValue forward_any(Module& base, std::vector<AnyValue>& arguments) {
   } else if constexpr (requires { &T::forward; }) {
     return Signature<decltype(&T::forward)>::run(module, arguments);
   } else {
-    static_assert(ForwardsTensor<T>, "a module in an AnyModule needs a forward() that is not overloaded, or takes one Tensor");
+    static_assert(
+        ForwardsTensor<T>,
+        "a module in an AnyModule needs a forward() that is not overloaded, or takes one Tensor");
     if (arguments.size() != 1) wrong_argument_count(typeid(T), 1, 1, arguments.size());
     return AnyValue(module.forward(argument<const Tensor&>(arguments, 0)));
   }
@@ -120,8 +133,10 @@ const ForwardTable& forward_table() {
   if constexpr (ForwardsTensor<T>) {
     tensor = [](Module& module, const Tensor& x) -> Tensor {
       // A T by construction; static_cast where there is no virtual base.
-      if constexpr (requires { static_cast<T&>(module); }) return static_cast<T&>(module).forward(x);
-      else return dynamic_cast<T&>(module).forward(x);
+      if constexpr (requires { static_cast<T&>(module); })
+        return static_cast<T&>(module).forward(x);
+      else
+        return dynamic_cast<T&>(module).forward(x);
     };
   }
   static const ForwardTable table{typeid(T), tensor, forward_any<T>};
@@ -141,15 +156,18 @@ class AnyModule {
   AnyModule(const ModuleHolder<T>& module) : AnyModule(module.ptr()) {}  // NOLINT
   // Copies or moves the module into a shared one.
   template <class T>
-    requires std::derived_from<std::remove_cvref_t<T>, Module>
-  explicit AnyModule(T&& module) : AnyModule(std::make_shared<std::remove_cvref_t<T>>(std::forward<T>(module))) {}
-  AnyModule(const AnyModule& other) : module_(detail::follow_clone(other.module_)), table_(other.table_) {}
+  requires std::derived_from<std::remove_cvref_t<T>, Module>
+  explicit AnyModule(T&& module)
+      : AnyModule(std::make_shared<std::remove_cvref_t<T>>(std::forward<T>(module))) {}
+  AnyModule(const AnyModule& other)
+      : module_(detail::follow_clone(other.module_)), table_(other.table_) {}
   AnyModule(AnyModule&&) noexcept = default;
   AnyModule& operator=(const AnyModule&) = default;
   AnyModule& operator=(AnyModule&&) noexcept = default;
 
   // module->forward(arguments...), as an R. The arguments must have the exact types of forward()'s
-  // parameters and the result that of R; otherwise throws TypeError, or Error if their number is wrong.
+  // parameters and the result that of R; otherwise throws TypeError, or Error if their number is
+  // wrong.
   template <class R = Tensor, class... Arguments>
   R forward(Arguments&&... arguments) const {
     if constexpr (std::same_as<R, Tensor> && sizeof...(Arguments) == 1 &&

@@ -29,16 +29,21 @@ double combine(const std::vector<double>& norms, double norm_type) {
 
 }  // namespace
 
-double clip_grad_norm_(const std::vector<Tensor>& parameters, double max_norm, double norm_type, bool error_if_nonfinite) {
-  if (!(norm_type > 0)) throw ValueError(str("[clip_grad_norm_] norm_type must be positive, got ", norm_type));
+double clip_grad_norm_(const std::vector<Tensor>& parameters, double max_norm, double norm_type,
+                       bool error_if_nonfinite) {
+  if (!(norm_type > 0))
+    throw ValueError(str("[clip_grad_norm_] norm_type must be positive, got ", norm_type));
   NoGradGuard no_grad;
   const std::vector<Tensor> grads = gradients(parameters);
   std::vector<double> norms;
-  for (const Tensor& g : grads) norms.push_back(g.numel() > 0 ? g.norm(norm_type).item<double>() : 0);
+  for (const Tensor& g : grads)
+    norms.push_back(g.numel() > 0 ? g.norm(norm_type).item<double>() : 0);
   const double total = combine(norms, norm_type);
   if (error_if_nonfinite && !std::isfinite(total)) {
-    throw ValueError(str("The total norm of order ", norm_type, " for gradients from `parameters` is non-finite, so it cannot be "
-                         "clipped. To disable this error and scale the gradients with the non-finite norm anyway, set "
+    throw ValueError(str("The total norm of order ", norm_type,
+                         " for gradients from `parameters` is non-finite, so it cannot be "
+                         "clipped. To disable this error and scale the gradients with the "
+                         "non-finite norm anyway, set "
                          "`error_if_nonfinite=false`"));
   }
   // PyTorch's guard against a norm of 0. A norm of NaN makes all gradients NaN.
@@ -48,12 +53,14 @@ double clip_grad_norm_(const std::vector<Tensor>& parameters, double max_norm, d
   return total;
 }
 
-double clip_grad_norm_(const Tensor& parameter, double max_norm, double norm_type, bool error_if_nonfinite) {
+double clip_grad_norm_(const Tensor& parameter, double max_norm, double norm_type,
+                       bool error_if_nonfinite) {
   return clip_grad_norm_(std::vector<Tensor>{parameter}, max_norm, norm_type, error_if_nonfinite);
 }
 
 void clip_grad_value_(const std::vector<Tensor>& parameters, double clip_value) {
-  if (!(clip_value >= 0)) throw ValueError(str("[clip_grad_value_] clip_value must not be negative, got ", clip_value));
+  if (!(clip_value >= 0))
+    throw ValueError(str("[clip_grad_value_] clip_value must not be negative, got ", clip_value));
   NoGradGuard no_grad;
   for (const Tensor& g : gradients(parameters)) g.clamp_(-clip_value, clip_value);
 }
@@ -73,7 +80,8 @@ void vector_to_parameters(const Tensor& vector, const std::vector<Tensor>& param
   int64_t total = 0;
   for (const Tensor& p : parameters) total += p.numel();
   if (vector.dim() != 1 || vector.numel() != total) {
-    throw ShapeError(str("[vector_to_parameters] the parameters have ", total, " elements, the vector is ", vector.sizes()));
+    throw ShapeError(str("[vector_to_parameters] the parameters have ", total,
+                         " elements, the vector is ", vector.sizes()));
   }
   int64_t start = 0;
   for (const Tensor& p : parameters) {

@@ -1,5 +1,5 @@
-// Module::clone(). The order matters: clones of submodules and tensors first, so that when this module is
-// copied the handles among its members find them.
+// Module::clone(). The order matters: clones of submodules and tensors first, so that when this
+// module is copied the handles among its members find them.
 #include <cstring>
 #include <new>
 #include <unordered_map>
@@ -68,7 +68,8 @@ const Tensor& clone_of(const Tensor& original) {
 
 std::shared_ptr<Module> Module::clone(const std::optional<Device>& device) const {
   if (!type_ || type_->type != typeid(*this)) {
-    throw NotImplementedError(str("clone() has not been implemented for ", name(), ", whose type no handle has noted. HINT: make "
+    throw NotImplementedError(str("clone() has not been implemented for ", name(),
+                                  ", whose type no handle has noted. HINT: make "
                                   "it by a handle (TARN_MODULE), or override clone()"));
   }
   if (!type_->copy) {
@@ -99,7 +100,8 @@ std::shared_ptr<Module> Module::clone(const std::optional<Device>& device) const
   // Handles that the copy still has on what is registered here are those that could not follow.
   std::vector<size_t> uses;
   own_tensors([&](const std::string&, const Tensor& t) { uses.push_back(t.use_count()); });
-  for (const auto& child : children_) uses.push_back(static_cast<size_t>(child.value().use_count()));
+  for (const auto& child : children_)
+    uses.push_back(static_cast<size_t>(child.value().use_count()));
 
   std::shared_ptr<Module> copy;
   {
@@ -112,7 +114,8 @@ std::shared_ptr<Module> Module::clone(const std::optional<Device>& device) const
   }
 
   auto before = uses.begin();
-  const auto rebind = [&](const std::string& key, const auto& original, const auto& clone, const char* hint) {
+  const auto rebind = [&](const std::string& key, const auto& original, const auto& clone,
+                          const char* hint) {
     const size_t left = static_cast<size_t>(original.use_count()) - *before++;
     if (left == 0) return;
     const auto places = detail::places_of(original, dynamic_cast<void*>(copy.get()), type_->size);
@@ -121,10 +124,12 @@ std::shared_ptr<Module> Module::clone(const std::optional<Device>& device) const
     for (auto* place : places) *place = clone;
   };
   own_tensors([&](const std::string& key, const Tensor& t) {
-    rebind(key, t, clones.tensors.at(t.unsafeGetTensorImpl()), "hold it as nn::Parameter or in an nn::ParameterList");
+    rebind(key, t, clones.tensors.at(t.unsafeGetTensorImpl()),
+           "hold it as nn::Parameter or in an nn::ParameterList");
   });
   for (const auto& child : children_) {
-    rebind(child.key(), child.value(), clones.modules.at(child.value().get()), "hold it by a handle, nn::ModuleHolder");
+    rebind(child.key(), child.value(), clones.modules.at(child.value().get()),
+           "hold it by a handle, nn::ModuleHolder");
   }
   return copy;
 }

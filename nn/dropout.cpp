@@ -7,7 +7,8 @@ namespace tarn::nn {
 namespace {
 
 void check_probability(double p) {
-  if (!(p >= 0 && p <= 1)) throw ValueError(str("dropout probability has to be between 0 and 1, but got ", p));
+  if (!(p >= 0 && p <= 1))
+    throw ValueError(str("dropout probability has to be between 0 and 1, but got ", p));
 }
 
 }  // namespace
@@ -24,7 +25,9 @@ Tensor functional::dropout(const Tensor& x, double p, bool training, bool inplac
   return inplace ? x.mul_(mask) : x.mul(mask);
 }
 
-DropoutImpl::DropoutImpl(const DropoutOptions& options_) : options(options_) { check_probability(options.p()); }
+DropoutImpl::DropoutImpl(const DropoutOptions& options_) : options(options_) {
+  check_probability(options.p());
+}
 
 void DropoutImpl::pretty_print(std::ostream& stream) const {
   detail::LayerText(stream, *this).field("p", options.p()).field("inplace", options.inplace());

@@ -34,8 +34,9 @@ class DropoutFuncOptions {
   bool training_ = true, inplace_ = false;
 };
 
-// In training, sets each element to 0 with probability p and divides the others by 1 - p; otherwise returns
-// x. Under one seed drops what PyTorch drops on the CPU. Throws ValueError unless 0 <= p <= 1.
+// In training, sets each element to 0 with probability p and divides the others by 1 - p; otherwise
+// returns x. Under one seed drops what PyTorch drops on the CPU. Throws ValueError unless 0 <= p <=
+// 1.
 Tensor dropout(const Tensor& x, double p, bool training, bool inplace = false);
 inline Tensor dropout(const Tensor& x, const DropoutFuncOptions& options = {}) {
   return dropout(x, options.p(), options.training(), options.inplace());

@@ -1,4 +1,5 @@
-// The words that options take: nn::MSELossOptions().reduction(kSum), init::kaiming_normal_(w, 0, kFanOut, kReLU).
+// The words that options take: nn::MSELossOptions().reduction(kSum), init::kaiming_normal_(w, 0,
+// kFanOut, kReLU).
 #pragma once
 
 #include <cstdint>
@@ -23,8 +24,10 @@ struct BatchMean {};
 }  // namespace nn
 
 inline constexpr nn::Nonlinearity kLinear = nn::Nonlinearity::Linear;
-inline constexpr nn::Nonlinearity kConv1D = nn::Nonlinearity::Conv, kConv2D = kConv1D, kConv3D = kConv1D;
-inline constexpr nn::Nonlinearity kConvTranspose1D = kConv1D, kConvTranspose2D = kConv1D, kConvTranspose3D = kConv1D;
+inline constexpr nn::Nonlinearity kConv1D = nn::Nonlinearity::Conv, kConv2D = kConv1D,
+                                  kConv3D = kConv1D;
+inline constexpr nn::Nonlinearity kConvTranspose1D = kConv1D, kConvTranspose2D = kConv1D,
+                                  kConvTranspose3D = kConv1D;
 inline constexpr nn::Nonlinearity kSigmoid = nn::Nonlinearity::Sigmoid;
 inline constexpr nn::Nonlinearity kTanh = nn::Nonlinearity::Tanh;
 inline constexpr nn::Nonlinearity kReLU = nn::Nonlinearity::ReLU;

@@ -21,8 +21,9 @@ inline Tensor flatten(const Tensor& x, int64_t start_dim = 1, int64_t end_dim = 
 
 }  // namespace functional
 
-// A function as a layer: nn::Functional(tarn::relu), nn::Functional([](const Tensor& x) { return x * 2; }).
-// Further arguments are bound behind the input: nn::Functional(tarn::softmax, 1, std::nullopt).
+// A function as a layer: nn::Functional(tarn::relu), nn::Functional([](const Tensor& x) { return x
+// * 2; }). Further arguments are bound behind the input: nn::Functional(tarn::softmax, 1,
+// std::nullopt).
 class FunctionalImpl : public Module {
  public:
   using Function = std::function<Tensor(const Tensor&)>;

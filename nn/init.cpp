@@ -11,7 +11,8 @@ namespace {
 
 double kaiming_std(const Tensor& tensor, double a, FanMode mode, Nonlinearity nonlinearity) {
   const auto [fan_in, fan_out] = calculate_fan_in_and_fan_out(tensor);
-  return calculate_gain(nonlinearity, a) / std::sqrt(static_cast<double>(mode == kFanIn ? fan_in : fan_out));
+  return calculate_gain(nonlinearity, a) /
+         std::sqrt(static_cast<double>(mode == kFanIn ? fan_in : fan_out));
 }
 
 double xavier_std(const Tensor& tensor, double gain) {
@@ -24,7 +25,8 @@ double bound_of(double std) { return std::sqrt(3.0) * std; }
 
 void check_matrix(const char* op, const Tensor& tensor) {
   if (tensor.dim() == 2) return;
-  throw ShapeError(str("[", op, "] Only tensors with 2 dimensions are supported, got ", tensor.sizes()));
+  throw ShapeError(
+      str("[", op, "] Only tensors with 2 dimensions are supported, got ", tensor.sizes()));
 }
 
 // Makes the rows of a (rows, length) orthonormal: Gram-Schmidt, each row against those before it,
@@ -49,17 +51,24 @@ void orthonormalize(double* a, int64_t rows, int64_t length) {
 
 double calculate_gain(Nonlinearity nonlinearity, double param) {
   switch (nonlinearity) {
-    case Nonlinearity::Tanh: return 5.0 / 3.0;
-    case Nonlinearity::ReLU: return std::sqrt(2.0);
-    case Nonlinearity::LeakyReLU: return std::sqrt(2.0 / (1 + param * param));
-    case Nonlinearity::SELU: return 0.75;
-    default: return 1.0;
+    case Nonlinearity::Tanh:
+      return 5.0 / 3.0;
+    case Nonlinearity::ReLU:
+      return std::sqrt(2.0);
+    case Nonlinearity::LeakyReLU:
+      return std::sqrt(2.0 / (1 + param * param));
+    case Nonlinearity::SELU:
+      return 0.75;
+    default:
+      return 1.0;
   }
 }
 
 std::pair<int64_t, int64_t> calculate_fan_in_and_fan_out(const Tensor& tensor) {
   if (tensor.dim() < 2) {
-    throw ValueError(str("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got ", tensor.sizes()));
+    throw ValueError(
+        str("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, got ",
+            tensor.sizes()));
   }
   int64_t kernel = 1;
   for (int64_t d = 2; d < tensor.dim(); ++d) kernel *= tensor.size(d);
@@ -92,7 +101,8 @@ Tensor eye_(Tensor matrix) {
 Tensor dirac_(Tensor tensor) {
   NoGradGuard no_grad;
   if (tensor.dim() < 3 || tensor.dim() > 5) {
-    throw ShapeError(str("[dirac_] Only tensors with 3, 4, or 5 dimensions are supported, got ", tensor.sizes()));
+    throw ShapeError(str("[dirac_] Only tensors with 3, 4, or 5 dimensions are supported, got ",
+                         tensor.sizes()));
   }
   tensor.zero_();
   for (int64_t channel = 0; channel < std::min(tensor.size(0), tensor.size(1)); ++channel) {
@@ -105,7 +115,9 @@ Tensor dirac_(Tensor tensor) {
 
 Tensor orthogonal_(Tensor tensor, double gain) {
   NoGradGuard no_grad;
-  if (tensor.dim() < 2) throw ShapeError(str("[orthogonal_] Only tensors with 2 or more dimensions are supported, got ", tensor.sizes()));
+  if (tensor.dim() < 2)
+    throw ShapeError(str("[orthogonal_] Only tensors with 2 or more dimensions are supported, got ",
+                         tensor.sizes()));
   if (tensor.numel() == 0) return tensor;
   const int64_t rows = tensor.size(0), columns = tensor.numel() / rows;
   const Tensor random = empty({rows, columns}, tensor.options()).normal_(0, 1);

@@ -1,6 +1,6 @@
-// Initial values of parameters. Every function overwrites its tensor in place, without recording it, and
-// returns it; random ones draw from the device's default generator and give PyTorch's numbers.
-// Source: https://pytorch.org/docs/stable/nn.init.html
+// Initial values of parameters. Every function overwrites its tensor in place, without recording
+// it, and returns it; random ones draw from the device's default generator and give PyTorch's
+// numbers. Source: https://pytorch.org/docs/stable/nn.init.html
 #pragma once
 
 #include <utility>
@@ -25,8 +25,8 @@ Tensor normal_(Tensor tensor, double mean = 0, double std = 1);
 Tensor eye_(Tensor matrix);
 // The identity as a convolution's weight: 3 to 5 dimensions.
 Tensor dirac_(Tensor tensor);
-// Rows (or columns, whichever are fewer) that are orthogonal, times `gain`; dimensions from the second on
-// count as one.
+// Rows (or columns, whichever are fewer) that are orthogonal, times `gain`; dimensions from the
+// second on count as one.
 Tensor orthogonal_(Tensor tensor, double gain = 1);
 // A matrix of normal_(0, std) in which the fraction `sparsity` of every column is 0.
 Tensor sparse_(Tensor matrix, double sparsity, double std = 0.01);

@@ -1,4 +1,5 @@
-// How layers print themselves: `tarn::nn::Linear(in_features=20, out_features=256, bias=true)`, libtorch's text.
+// How layers print themselves: `tarn::nn::Linear(in_features=20, out_features=256, bias=true)`,
+// libtorch's text.
 #pragma once
 
 #include <ostream>

@@ -16,8 +16,10 @@ LinearImpl::LinearImpl(const LinearOptions& options_)
 
 LinearImpl::LinearImpl(const LinearOptions& options_, const Tensor& weight_) : options(options_) {
   weight = register_parameter("weight", weight_);
-  if (options.bias()) bias = register_parameter("bias", zeros({options.out_features()}));
-  else register_parameter("bias", Tensor(), /*requires_grad=*/false);
+  if (options.bias())
+    bias = register_parameter("bias", zeros({options.out_features()}));
+  else
+    register_parameter("bias", Tensor(), /*requires_grad=*/false);
 }
 
 void LinearImpl::reset_parameters() {
@@ -43,14 +45,16 @@ void LazyLinearImpl::learn_size(const Tensor& x) {
     options.in_features(weight.size(1));
     return;
   }
-  if (x.dim() == 0) throw ShapeError("[LazyLinear] the input must have at least one dimension, got a 0-dim tensor");
+  if (x.dim() == 0)
+    throw ShapeError("[LazyLinear] the input must have at least one dimension, got a 0-dim tensor");
   weight.set_data(empty({options.out_features(), x.size(-1)}, weight.options()));
   options.in_features(x.size(-1));
   reset_parameters();
 }
 
 bool LazyLinearImpl::accepts_sizes(const std::string& name, IntArrayRef sizes) const {
-  return name == "weight" && weight.dim() == 1 && sizes.size() == 2 && sizes[0] == options.out_features();
+  return name == "weight" && weight.dim() == 1 && sizes.size() == 2 &&
+         sizes[0] == options.out_features();
 }
 
 void LazyLinearImpl::pretty_print(std::ostream& stream) const {
@@ -63,7 +67,9 @@ void LazyLinearImpl::pretty_print(std::ostream& stream) const {
 void IdentityImpl::pretty_print(std::ostream& stream) const { LayerText(stream, *this); }
 
 void FlattenImpl::pretty_print(std::ostream& stream) const {
-  LayerText(stream, *this).field("start_dim", options.start_dim()).field("end_dim", options.end_dim());
+  LayerText(stream, *this)
+      .field("start_dim", options.start_dim())
+      .field("end_dim", options.end_dim());
 }
 
 void UnflattenImpl::pretty_print(std::ostream& stream) const {

@@ -1,5 +1,5 @@
-// Linear layers, and layers that only change shapes.
-// Sources: https://pytorch.org/docs/stable/nn.html#linear-layers, .../generated/torch.nn.Flatten.html
+// Linear layers, and layers that only change shapes. Sources:
+// https://pytorch.org/docs/stable/nn.html#linear-layers, .../generated/torch.nn.Flatten.html
 #pragma once
 
 #include "tarn/nn/module_holder.h"
@@ -8,7 +8,8 @@ namespace tarn::nn {
 
 class LinearOptions {
  public:
-  LinearOptions(int64_t in_features, int64_t out_features) : in_features_(in_features), out_features_(out_features) {}
+  LinearOptions(int64_t in_features, int64_t out_features)
+      : in_features_(in_features), out_features_(out_features) {}
   int64_t in_features() const { return in_features_; }
   LinearOptions& in_features(int64_t value) { return in_features_ = value, *this; }
   int64_t out_features() const { return out_features_; }
@@ -24,7 +25,8 @@ class LinearOptions {
 // y = x weight^T + bias for x (..., in_features); y is (..., out_features).
 class LinearImpl : public Module {
  public:
-  LinearImpl(int64_t in_features, int64_t out_features) : LinearImpl(LinearOptions(in_features, out_features)) {}
+  LinearImpl(int64_t in_features, int64_t out_features)
+      : LinearImpl(LinearOptions(in_features, out_features)) {}
   explicit LinearImpl(const LinearOptions& options);
 
   // Uniform within 1 / sqrt(in_features), weight first: PyTorch's numbers under one seed.
@@ -42,15 +44,16 @@ class LinearImpl : public Module {
 };
 TARN_MODULE(Linear);
 
-// A Linear that learns in_features from its first input, or from the state dict it loads. Until then its
-// weight has size 0, but is the tensor that optimizers may already hold.
+// A Linear that learns in_features from its first input, or from the state dict it loads. Until
+// then its weight has size 0, but is the tensor that optimizers may already hold.
 class LazyLinearImpl : public LinearImpl {
  public:
   explicit LazyLinearImpl(int64_t out_features) : LazyLinearImpl(LinearOptions(0, out_features)) {}
   explicit LazyLinearImpl(const LinearOptions& options);
 
   Tensor forward(const Tensor& x) {
-    if (options.in_features() == 0) [[unlikely]] learn_size(x);
+    if (options.in_features() == 0) [[unlikely]]
+      learn_size(x);
     return LinearImpl::forward(x);
   }
   void pretty_print(std::ostream& stream) const override;

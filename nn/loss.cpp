@@ -11,17 +11,22 @@ Tensor reduced(const Tensor& loss, Reduction reduction) {
   return reduction == Reduction::Sum ? loss.sum() : loss;
 }
 
-Tensor weighted(const Tensor& loss, const Tensor& weight) { return weight.defined() ? loss * weight : loss; }
+Tensor weighted(const Tensor& loss, const Tensor& weight) {
+  return weight.defined() ? loss * weight : loss;
+}
 
 void warn_of_broadcast(const Tensor& x, const Tensor& target) {
   if (x.sizes() == target.sizes()) return;
-  warn(str("Using a target size (", target.sizes(), ") that is different to the input size (", x.sizes(),
-           "). This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size."));
+  warn(str("Using a target size (", target.sizes(), ") that is different to the input size (",
+           x.sizes(),
+           "). This will likely lead to incorrect results due to broadcasting. Please ensure they "
+           "have the same size."));
 }
 
 void check_same_sizes(const char* op, const Tensor& x, const Tensor& target) {
   if (x.sizes() == target.sizes()) return;
-  throw ShapeError(str("[", op, "] Target size (", target.sizes(), ") must be the same as input size (", x.sizes(), ")"));
+  throw ShapeError(str("[", op, "] Target size (", target.sizes(),
+                       ") must be the same as input size (", x.sizes(), ")"));
 }
 
 Tensor smooth_error(const Tensor& x, const Tensor& target, double beta, double scale) {
@@ -36,30 +41,40 @@ Tensor class_weights(const Tensor& weight, const Tensor& x, int64_t class_dim) {
   return weight.reshape(sizes);
 }
 
-Tensor cross_entropy_of_probabilities(const Tensor& x, const Tensor& target, const CrossEntropyLossOptions& options) {
+Tensor cross_entropy_of_probabilities(const Tensor& x, const Tensor& target,
+                                      const CrossEntropyLossOptions& options) {
   if (!target.is_floating_point()) {
-    throw TypeError(str("[cross_entropy] Expected floating point type for target with class probabilities, got ", target.dtype()));
+    throw TypeError(str(
+        "[cross_entropy] Expected floating point type for target with class probabilities, got ",
+        target.dtype()));
   }
   const int64_t class_dim = x.dim() == 1 ? 0 : 1, classes = x.size(class_dim);
   const double smoothing = options.label_smoothing();
-  const Tensor expected = smoothing > 0 ? target * (1 - smoothing) + smoothing / static_cast<double>(classes) : target;
+  const Tensor expected =
+      smoothing > 0 ? target * (1 - smoothing) + smoothing / static_cast<double>(classes) : target;
   Tensor product = x.log_softmax(class_dim) * expected;
   if (options.weight().defined()) product = product * class_weights(options.weight(), x, class_dim);
   if (options.reduction() == kNone) return -product.sum(class_dim);
   const Tensor sum = -product.sum();
-  return options.reduction() == kSum ? sum : sum / (static_cast<double>(x.numel()) / static_cast<double>(classes));
+  return options.reduction() == kSum
+             ? sum
+             : sum / (static_cast<double>(x.numel()) / static_cast<double>(classes));
 }
 
 // The loss against a target that is spread evenly over all classes.
-Tensor smooth_loss(const Tensor& log_probs, const Tensor& target, const CrossEntropyLossOptions& options) {
+Tensor smooth_loss(const Tensor& log_probs, const Tensor& target,
+                   const CrossEntropyLossOptions& options) {
   const int64_t class_dim = log_probs.dim() == 1 ? 0 : 1;
   const Tensor& weight = options.weight();
-  const Tensor terms = weight.defined() ? log_probs * class_weights(weight, log_probs, class_dim) : log_probs;
+  const Tensor terms =
+      weight.defined() ? log_probs * class_weights(weight, log_probs, class_dim) : log_probs;
   const Tensor ignored = target.eq(options.ignore_index());
   const Tensor loss = (-terms.sum(class_dim)).masked_fill(ignored, 0);
   if (options.reduction() != kMean) return reduced(loss, options.reduction());
   const Tensor counted = ignored.logical_not();
-  const Tensor total = weight.defined() ? weight.index_select(0, target.masked_select(counted)).sum() : counted.sum();
+  const Tensor total = weight.defined()
+                           ? weight.index_select(0, target.masked_select(counted)).sum()
+                           : counted.sum();
   return loss.sum() / total;
 }
 
@@ -75,14 +90,19 @@ Tensor mse_loss(const Tensor& x, const Tensor& target, const MSELossFuncOptions&
   return reduced(squared_error(x, target), options.reduction());
 }
 
-Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, const SmoothL1LossFuncOptions& options) {
-  if (!(options.beta() >= 0)) throw ValueError(str("[smooth_l1_loss] does not support negative values for beta: ", options.beta()));
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target,
+                      const SmoothL1LossFuncOptions& options) {
+  if (!(options.beta() >= 0))
+    throw ValueError(
+        str("[smooth_l1_loss] does not support negative values for beta: ", options.beta()));
   if (options.beta() == 0) return l1_loss(x, target, options.reduction());
   return reduced(smooth_error(x, target, options.beta(), 1 / options.beta()), options.reduction());
 }
 
 Tensor huber_loss(const Tensor& x, const Tensor& target, const HuberLossFuncOptions& options) {
-  if (!(options.delta() > 0)) throw ValueError(str("[huber_loss] does not support non-positive values for delta: ", options.delta()));
+  if (!(options.delta() > 0))
+    throw ValueError(
+        str("[huber_loss] does not support non-positive values for delta: ", options.delta()));
   return reduced(smooth_error(x, target, options.delta(), 1), options.reduction());
 }
 
@@ -90,36 +110,43 @@ Tensor nll_loss(const Tensor& x, const Tensor& target, const NLLLossFuncOptions&
   return tarn::nll_loss(x, target, options.weight(), options.reduction(), options.ignore_index());
 }
 
-Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyFuncOptions& options) {
+Tensor cross_entropy(const Tensor& x, const Tensor& target,
+                     const CrossEntropyFuncOptions& options) {
   const double smoothing = options.label_smoothing();
   if (!(smoothing >= 0 && smoothing <= 1)) {
-    throw ValueError(str("[cross_entropy] label_smoothing must be between 0.0 and 1.0. Got: ", smoothing));
+    throw ValueError(
+        str("[cross_entropy] label_smoothing must be between 0.0 and 1.0. Got: ", smoothing));
   }
-  if (x.dim() == 0) throw ShapeError("[cross_entropy] the input needs a dimension of classes, got a 0-dim tensor");
+  if (x.dim() == 0)
+    throw ShapeError("[cross_entropy] the input needs a dimension of classes, got a 0-dim tensor");
   if (x.sizes() == target.sizes()) return cross_entropy_of_probabilities(x, target, options);
   const Tensor log_probs = x.log_softmax(x.dim() == 1 ? 0 : 1);
-  const Tensor loss = tarn::nll_loss(log_probs, target, options.weight(), options.reduction(), options.ignore_index());
+  const Tensor loss = tarn::nll_loss(log_probs, target, options.weight(), options.reduction(),
+                                     options.ignore_index());
   if (smoothing == 0) return loss;
   const double share = smoothing / static_cast<double>(x.size(x.dim() == 1 ? 0 : 1));
   return loss * (1 - smoothing) + smooth_loss(log_probs, target, options) * share;
 }
 
-Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const BinaryCrossEntropyFuncOptions& options) {
+Tensor binary_cross_entropy(const Tensor& x, const Tensor& target,
+                            const BinaryCrossEntropyFuncOptions& options) {
   check_same_sizes("binary_cross_entropy", x, target);
   Tensor loss;
   {
     NoGradGuard no_grad;
     if (!(x.ge(0).logical_and(x.le(1))).all().item<bool>()) {
-      throw ValueError("[binary_cross_entropy] all elements of input should be between 0 and 1. HINT: apply sigmoid(), or use "
-                       "binary_cross_entropy_with_logits");
+      throw ValueError(
+          "[binary_cross_entropy] all elements of input should be between 0 and 1. HINT: apply "
+          "sigmoid(), or use "
+          "binary_cross_entropy_with_logits");
     }
     constexpr double kLeastLog = -100;
     loss = (target - 1) * (-x).log1p().clamp_min(kLeastLog) - target * x.log().clamp_min(kLeastLog);
   }
   // Not left to the formula above: at 0 and 1 the gradient of its logarithms is infinite.
   if (needs_grad({&x, &target})) {
-    record(loss, "BinaryCrossEntropyBackward0", {&x, &target}, {SavedTensor::input(x), SavedTensor::input(target)},
-           [](Backward& b) {
+    record(loss, "BinaryCrossEntropyBackward0", {&x, &target},
+           {SavedTensor::input(x), SavedTensor::input(target)}, [](Backward& b) {
              const Tensor p = b.saved(0), t = b.saved(1);
              const Tensor rest = -p + 1;
              if (b.needs(0)) b[0] = b.grad() * (p - t) / (rest * p).clamp_min(1e-12);

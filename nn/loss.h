@@ -1,8 +1,9 @@
 // Losses, as functions (tarn::nn::functional) and as layers: criterion(prediction, target).
 // Source: https://pytorch.org/docs/stable/nn.html#loss-functions
 //
-// reduction: kMean (default) gives the mean over all elements as a 0-dim tensor, kSum their sum, kNone the
-// loss of every element. Elementwise losses warn when the sizes of prediction and target differ.
+// reduction: kMean (default) gives the mean over all elements as a 0-dim tensor, kSum their sum,
+// kNone the loss of every element. Elementwise losses warn when the sizes of prediction and target
+// differ.
 #pragma once
 
 #include "tarn/nn/enums.h"
@@ -61,7 +62,8 @@ class HuberLossOptions : public LossOptions<HuberLossOptions> {
   double delta_ = 1;
 };
 
-// weight: a factor for each class, of shape (classes). ignore_index: a target that counts for nothing.
+// weight: a factor for each class, of shape (classes). ignore_index: a target that counts for
+// nothing.
 class NLLLossOptions : public WeightedLossOptions<NLLLossOptions> {
  public:
   int64_t ignore_index() const { return ignore_index_; }
@@ -89,13 +91,16 @@ struct BCELossOptions : WeightedLossOptions<BCELossOptions> {};
 class BCEWithLogitsLossOptions : public WeightedLossOptions<BCEWithLogitsLossOptions> {
  public:
   const Tensor& pos_weight() const { return pos_weight_; }
-  BCEWithLogitsLossOptions& pos_weight(Tensor value) { return pos_weight_ = std::move(value), *this; }
+  BCEWithLogitsLossOptions& pos_weight(Tensor value) {
+    return pos_weight_ = std::move(value), *this;
+  }
 
  private:
   Tensor pos_weight_;
 };
 
-// kMean divides by the number of elements; kBatchMean by the batch size, as the divergence is defined.
+// kMean divides by the number of elements; kBatchMean by the batch size, as the divergence is
+// defined.
 class KLDivLossOptions : public LossOptions<KLDivLossOptions> {
  public:
   using LossOptions::LossOptions;
@@ -124,20 +129,23 @@ using KLDivFuncOptions = KLDivLossOptions;
 
 Tensor l1_loss(const Tensor& x, const Tensor& target, const L1LossFuncOptions& options = {});
 Tensor mse_loss(const Tensor& x, const Tensor& target, const MSELossFuncOptions& options = {});
-Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, const SmoothL1LossFuncOptions& options = {});
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target,
+                      const SmoothL1LossFuncOptions& options = {});
 Tensor huber_loss(const Tensor& x, const Tensor& target, const HuberLossFuncOptions& options = {});
-// x: log-probabilities (classes), (n, classes) or (n, classes, d1...); target: int64 class numbers of the
-// same shape without the classes. Throws IndexError for a class that does not exist.
+// x: log-probabilities (classes), (n, classes) or (n, classes, d1...); target: int64 class numbers
+// of the same shape without the classes. Throws IndexError for a class that does not exist.
 Tensor nll_loss(const Tensor& x, const Tensor& target, const NLLLossFuncOptions& options = {});
-// x: unnormalised scores, shaped as for nll_loss. target: class numbers, or probabilities in the shape
-// and kind of x.
-Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyFuncOptions& options = {});
+// x: unnormalised scores, shaped as for nll_loss. target: class numbers, or probabilities in the
+// shape and kind of x.
+Tensor cross_entropy(const Tensor& x, const Tensor& target,
+                     const CrossEntropyFuncOptions& options = {});
 // x: probabilities in [0, 1]; logarithms are cut off at -100.
 Tensor binary_cross_entropy(const Tensor& x, const Tensor& target,
                             const BinaryCrossEntropyFuncOptions& options = {});
 // x: scores whose sigmoid is the probability; exact where that would round to 0 or 1.
-Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target,
-                                        const BinaryCrossEntropyWithLogitsFuncOptions& options = {});
+Tensor binary_cross_entropy_with_logits(
+    const Tensor& x, const Tensor& target,
+    const BinaryCrossEntropyWithLogitsFuncOptions& options = {});
 // x: log-probabilities; target: probabilities, or their logarithms under log_target.
 Tensor kl_div(const Tensor& x, const Tensor& target, const KLDivFuncOptions& options = {});
 
@@ -186,7 +194,8 @@ struct BCELossImpl : detail::Loss<BCELossOptions, functional::binary_cross_entro
   using Loss::Loss;
 };
 TARN_MODULE(BCELoss);
-struct BCEWithLogitsLossImpl : detail::Loss<BCEWithLogitsLossOptions, functional::binary_cross_entropy_with_logits> {
+struct BCEWithLogitsLossImpl
+    : detail::Loss<BCEWithLogitsLossOptions, functional::binary_cross_entropy_with_logits> {
   using Loss::Loss;
 };
 TARN_MODULE(BCEWithLogitsLoss);

@@ -13,7 +13,8 @@ namespace {
 
 void check_name(const char* what, const std::string& name) {
   TARN_CHECK(!name.empty(), what, " name must not be empty");
-  TARN_CHECK(name.find('.') == std::string::npos, what, " name must not contain a dot (got '", name, "')");
+  TARN_CHECK(name.find('.') == std::string::npos, what, " name must not contain a dot (got '", name,
+             "')");
 }
 
 // PyTorch's rule: where a dtype is asked for, tensors of integers keep theirs.
@@ -39,19 +40,25 @@ std::string detail::layer_name(const Module& layer) {
   return name;
 }
 
-std::string Module::name() const { return name_.empty() ? detail::type_name(typeid(*this)) : name_; }
+std::string Module::name() const {
+  return name_.empty() ? detail::type_name(typeid(*this)) : name_;
+}
 
-// --- Registration -----------------------------------------------------------------------------------
+// --- Registration
+//   -----------------------------------------------------------------------------------
 
 Tensor& Module::register_parameter(std::string name, Tensor tensor, bool requires_grad) {
   check_name("Parameter", name);
   TARN_CHECK(!buffers_.contains(name), "Parameter '", name, "' already defined (as a buffer)");
   if (!tensor.defined()) {
     if (requires_grad) {
-      warn("An undefined tensor cannot require grad. Ignoring the `requires_grad=true` function parameter.");
+      warn(
+          "An undefined tensor cannot require grad. Ignoring the `requires_grad=true` function "
+          "parameter.");
     }
   } else {
-    TARN_CHECK(tensor.is_leaf(), "[register_parameter] '", name, "' is the result of an operation on a tensor that requires "
+    TARN_CHECK(tensor.is_leaf(), "[register_parameter] '", name,
+               "' is the result of an operation on a tensor that requires "
                "gradients. HINT: register a leaf: its detach()");
     TARN_CHECK(!parameters_.contains(name), "Parameter '", name, "' already defined");
     tensor.requires_grad_(requires_grad);
@@ -83,27 +90,36 @@ void Module::unregister_module(const std::string& name) {
   children_.erase(name);
 }
 
-// --- Contents ---------------------------------------------------------------------------------------
+// --- Contents
+//   ---------------------------------------------------------------------------------------
 
-OrderedDict<std::string, Tensor> Module::named(OrderedDict<std::string, Tensor> Module::*own, bool recurse) const {
+OrderedDict<std::string, Tensor> Module::named(OrderedDict<std::string, Tensor> Module::*own,
+                                               bool recurse) const {
   OrderedDict<std::string, Tensor> result;
   std::unordered_set<const void*> seen;
   const auto add = [&](const std::string& prefix, const Module& module) {
     for (const auto& item : module.*own) {
       const Tensor& t = item.value();
-      if (t.defined() && seen.insert(t.unsafeGetTensorImpl()).second) result.insert(join(prefix, item.key()), t);
+      if (t.defined() && seen.insert(t.unsafeGetTensorImpl()).second)
+        result.insert(join(prefix, item.key()), t);
     }
   };
-  if (recurse) apply(add);
-  else add("", *this);
+  if (recurse)
+    apply(add);
+  else
+    add("", *this);
   return result;
 }
 
 OrderedDict<std::string, Tensor> Module::named_parameters(bool recurse) const {
   return named(&Module::parameters_, recurse);
 }
-OrderedDict<std::string, Tensor> Module::named_buffers(bool recurse) const { return named(&Module::buffers_, recurse); }
-std::vector<Tensor> Module::parameters(bool recurse) const { return named_parameters(recurse).values(); }
+OrderedDict<std::string, Tensor> Module::named_buffers(bool recurse) const {
+  return named(&Module::buffers_, recurse);
+}
+std::vector<Tensor> Module::parameters(bool recurse) const {
+  return named_parameters(recurse).values();
+}
 std::vector<Tensor> Module::buffers(bool recurse) const { return named_buffers(recurse).values(); }
 
 OrderedDict<std::string, std::shared_ptr<Module>> Module::named_modules(const std::string& prefix,
@@ -125,12 +141,15 @@ std::vector<std::shared_ptr<Module>> Module::modules(bool include_self) const {
 
 std::shared_ptr<Module> Module::shared() const {
   const auto self = weak_from_this().lock();
-  TARN_CHECK(self, "It looks like you attempted to retrieve your top-level module as a shared_ptr, but it is not stored in "
+  TARN_CHECK(self,
+             "It looks like you attempted to retrieve your top-level module as a shared_ptr, but "
+             "it is not stored in "
              "one. HINT: make it by a handle or std::make_shared, or pass include_self = false");
   return std::const_pointer_cast<Module>(self);
 }
 
-// --- Mode, place, gradients -------------------------------------------------------------------------
+// --- Mode, place, gradients
+//   -------------------------------------------------------------------------
 
 void Module::train(bool on) {
   for (const auto& child : children_) child.value()->train(on);
@@ -140,7 +159,9 @@ void Module::train(bool on) {
 void Module::to(Device device, ScalarType dtype, bool non_blocking) {
   convert(TensorOptions(dtype).device(device), non_blocking);
 }
-void Module::to(ScalarType dtype, bool non_blocking) { convert(TensorOptions(dtype), non_blocking); }
+void Module::to(ScalarType dtype, bool non_blocking) {
+  convert(TensorOptions(dtype), non_blocking);
+}
 void Module::to(Device device, bool non_blocking) { convert(TensorOptions(device), non_blocking); }
 
 void Module::convert(const TensorOptions& options, bool non_blocking) {
@@ -151,13 +172,15 @@ void Module::convert(const TensorOptions& options, bool non_blocking) {
   const bool to_integers = options.has_dtype() && !is_floating_point(options.dtype());
   for (const auto& [name, t] : named_parameters().pairs()) {
     if (to_integers && t.requires_grad()) {
-      throw TypeError(str("[to] parameter '", name, "' requires gradients and cannot become ", options.dtype()));
+      throw TypeError(str("[to] parameter '", name, "' requires gradients and cannot become ",
+                          options.dtype()));
     }
     const Tensor& grad = t.grad();
     changes.push_back({t, converted(t, options, non_blocking),
                        grad.defined() ? converted(grad, options, non_blocking) : Tensor()});
   }
-  for (const Tensor& t : buffers()) changes.push_back({t, converted(t, options, non_blocking), Tensor()});
+  for (const Tensor& t : buffers())
+    changes.push_back({t, converted(t, options, non_blocking), Tensor()});
   for (const Change& change : changes) {
     change.target.set_data(change.data);
     if (change.grad.defined()) change.target.mutable_grad() = change.grad;
@@ -168,12 +191,15 @@ void Module::zero_grad(bool set_to_none) {
   for (const Tensor& t : parameters()) {
     Tensor& grad = t.mutable_grad();
     if (!grad.defined()) continue;
-    if (set_to_none) grad.reset();
-    else grad.detach_().zero_();
+    if (set_to_none)
+      grad.reset();
+    else
+      grad.detach_().zero_();
   }
 }
 
-// --- Printing ---------------------------------------------------------------------------------------
+// --- Printing
+//   ---------------------------------------------------------------------------------------
 
 void Module::pretty_print(std::ostream& stream) const { stream << name(); }
 

@@ -1,5 +1,6 @@
-// Module: the base of layers and models. It knows its parameters, buffers and submodules by name, and with
-// them whatever has to reach all of them: training mode, devices, saving, cloning, printing.
+// Module: the base of layers and models. It knows its parameters, buffers and submodules by name,
+// and with them whatever has to reach all of them: training mode, devices, saving, cloning,
+// printing.
 //
 //   struct MlpImpl : nn::Module {
 //     nn::Linear hidden{nullptr}, output{nullptr};
@@ -37,7 +38,7 @@ struct Contained {
   using type = M;
 };
 template <class M>
-  requires requires { typename M::ContainedType; }
+requires requires { typename M::ContainedType; }
 struct Contained<M> {
   using type = typename M::ContainedType;
 };
@@ -70,7 +71,8 @@ const Tensor& clone_of(const Tensor& original);
 // For the copy constructors of handles.
 template <class T>
 std::shared_ptr<T> follow_clone(const std::shared_ptr<T>& module) {
-  if (!is_cloning) [[likely]] return module;
+  if (!is_cloning) [[likely]]
+    return module;
   return std::dynamic_pointer_cast<T>(clone_of(module));
 }
 
@@ -88,8 +90,8 @@ struct LoadOptions {
   std::string strip_prefix{};
 };
 
-// What load_state_dict() did, by name. Missing: the module has it, the state dict has not. Unexpected: the
-// other way round. Mismatched: both have it, in different shapes.
+// What load_state_dict() did, by name. Missing: the module has it, the state dict has not.
+// Unexpected: the other way round. Mismatched: both have it, in different shapes.
 struct LoadReport {
   std::vector<std::string> loaded, missing, unexpected, mismatched;
 };
@@ -110,8 +112,8 @@ class Module : public std::enable_shared_from_this<Module> {
   std::string name() const;
 
   // --- Registration. Names must be unique, not empty and without dots ----------------------------
-  // The returned reference is to be assigned to a member. An undefined tensor reserves the name for an absent
-  // parameter, such as the bias of a layer without one; it needs requires_grad = false.
+  // The returned reference is to be assigned to a member. An undefined tensor reserves the name for
+  // an absent parameter, such as the bias of a layer without one; it needs requires_grad = false.
   Tensor& register_parameter(std::string name, Tensor tensor, bool requires_grad = true);
   // State that is not trained. What is not persistent is left out of state_dict().
   Tensor& register_buffer(std::string name, Tensor tensor, bool persistent = true);
@@ -128,23 +130,26 @@ class Module : public std::enable_shared_from_this<Module> {
   }
   virtual void unregister_module(const std::string& name);
 
-  // --- Contents, in order of registration: own first, then those of the submodules -----------------
+  // --- Contents, in order of registration: own first, then those of the submodules
+  //   -----------------
   // As in Python a tensor or module reachable under several names is listed once, under the first.
   std::vector<Tensor> parameters(bool recurse = true) const;
   OrderedDict<std::string, Tensor> named_parameters(bool recurse = true) const;
   std::vector<Tensor> buffers(bool recurse = true) const;
   OrderedDict<std::string, Tensor> named_buffers(bool recurse = true) const;
-  // This module (under the name `prefix`) and all below it. Including itself needs a module held by a
-  // handle or shared_ptr.
+  // This module (under the name `prefix`) and all below it. Including itself needs a module held by
+  // a handle or shared_ptr.
   std::vector<std::shared_ptr<Module>> modules(bool include_self = true) const;
   OrderedDict<std::string, std::shared_ptr<Module>> named_modules(const std::string& prefix = "",
                                                                   bool include_self = true) const;
   // The direct submodules.
   std::vector<std::shared_ptr<Module>> children() const { return children_.values(); }
-  const OrderedDict<std::string, std::shared_ptr<Module>>& named_children() const { return children_; }
+  const OrderedDict<std::string, std::shared_ptr<Module>>& named_children() const {
+    return children_;
+  }
 
-  // Calls f for this module, then for all below it. f takes (Module&), (const std::string& name, Module&), or
-  // either with a const std::shared_ptr<Module>& instead of the Module&.
+  // Calls f for this module, then for all below it. f takes (Module&), (const std::string& name,
+  // Module&), or either with a const std::shared_ptr<Module>& instead of the Module&.
   template <class F>
   void apply(F&& f, const std::string& name_prefix = "") {
     visit(*this, name_prefix, f);
@@ -163,35 +168,41 @@ class Module : public std::enable_shared_from_this<Module> {
     return dynamic_cast<const typename detail::Contained<M>::type*>(this);
   }
 
-  // --- Mode, place, gradients -----------------------------------------------------------------------
+  // --- Mode, place, gradients
+  //   -----------------------------------------------------------------------
   // Training mode matters to Dropout and its like; new modules are in training mode.
   virtual void train(bool on = true);
   void eval() { train(false); }
   virtual bool is_training() const noexcept { return is_training_; }
-  // Moves and converts all parameters (with their gradients) and buffers in place: optimizers keep working.
-  // The dtype applies to floating-point tensors only. Changes all or, on an error, nothing.
+  // Moves and converts all parameters (with their gradients) and buffers in place: optimizers keep
+  // working. The dtype applies to floating-point tensors only. Changes all or, on an error,
+  // nothing.
   virtual void to(Device device, ScalarType dtype, bool non_blocking = false);
   virtual void to(ScalarType dtype, bool non_blocking = false);
   virtual void to(Device device, bool non_blocking = false);
   virtual void zero_grad(bool set_to_none = true);
 
-  // --- State ----------------------------------------------------------------------------------------
+  // --- State
+  //   ----------------------------------------------------------------------------------------
   // Parameters and persistent buffers in PyTorch's order, detached but sharing their bytes.
   StateDict state_dict() const;
-  // Copies `state` (or a Value from load()) into the parameters and buffers, converting dtype and device.
-  // strict: throws one Error that lists all missing, unexpected and mismatched names, and loads nothing.
+  // Copies `state` (or a Value from load()) into the parameters and buffers, converting dtype and
+  // device. strict: throws one Error that lists all missing, unexpected and mismatched names, and
+  // loads nothing.
   LoadReport load_state_dict(const StateDict& state, const LoadOptions& options = {});
 
-  // A deep copy, on `device` if given: own parameters, buffers and submodules, what was shared inside
-  // the module is shared inside the copy. Every member comes along, and members that are registered
-  // parameters or submodules lead to those of the copy, for any module that was made by a handle or
-  // registered, with nothing to write for it: the type's copy constructor runs, in which handles
-  // (ModuleHolder, AnyModule, Parameter) follow to the clones; Tensor members are then rebound where they
-  // lie. A registered tensor held where this cannot reach it (a std::vector<Tensor>) throws. Gradients are not
-  // copied. No other thread may use the module meanwhile.
+  // A deep copy, on `device` if given: own parameters, buffers and submodules, what was shared
+  // inside the module is shared inside the copy. Every member comes along, and members that are
+  // registered parameters or submodules lead to those of the copy, for any module that was made by
+  // a handle or registered, with nothing to write for it: the type's copy constructor runs, in
+  // which handles (ModuleHolder, AnyModule, Parameter) follow to the clones; Tensor members are
+  // then rebound where they lie. A registered tensor held where this cannot reach it (a
+  // std::vector<Tensor>) throws. Gradients are not copied. No other thread may use the module
+  // meanwhile.
   virtual std::shared_ptr<Module> clone(const std::optional<Device>& device = std::nullopt) const;
 
-  // What stands for this module when it or its parent is printed: "tarn::nn::Linear(in_features=3, ...)".
+  // What stands for this module when it or its parent is printed: "tarn::nn::Linear(in_features=3,
+  // ...)".
   virtual void pretty_print(std::ostream& stream) const;
   friend std::ostream& operator<<(std::ostream& stream, const Module& module);
 
@@ -204,9 +215,11 @@ class Module : public std::enable_shared_from_this<Module> {
  protected:
   // The version state_dict() gives this module, for classes whose serialised form has changed.
   virtual int64_t state_version() const { return 1; }
-  // Whether load_state_dict() may give parameter or buffer `name` other sizes than its own: for layers
-  // that have yet to learn theirs.
-  virtual bool accepts_sizes(const std::string& /*name*/, IntArrayRef /*sizes*/) const { return false; }
+  // Whether load_state_dict() may give parameter or buffer `name` other sizes than its own: for
+  // layers that have yet to learn theirs.
+  virtual bool accepts_sizes(const std::string& /*name*/, IntArrayRef /*sizes*/) const {
+    return false;
+  }
   virtual void add_child(std::string name, std::shared_ptr<Module> module);
   virtual void replace_child(const std::string& name, std::shared_ptr<Module> module);
 
@@ -218,17 +231,23 @@ class Module : public std::enable_shared_from_this<Module> {
   struct StateEntry;
   template <class Self, class F>
   static void visit(Self& self, const std::string& name, F& f) {
-    if constexpr (std::is_invocable_v<F&, Self&>) f(self);
-    else if constexpr (std::is_invocable_v<F&, const std::string&, Self&>) f(name, self);
-    else if constexpr (std::is_invocable_v<F&, const std::shared_ptr<Module>&>) f(self.shared());
-    else f(name, self.shared());
-    for (const auto& child : self.children_) visit<Self>(*child.value(), join(name, child.key()), f);
+    if constexpr (std::is_invocable_v<F&, Self&>)
+      f(self);
+    else if constexpr (std::is_invocable_v<F&, const std::string&, Self&>)
+      f(name, self);
+    else if constexpr (std::is_invocable_v<F&, const std::shared_ptr<Module>&>)
+      f(self.shared());
+    else
+      f(name, self.shared());
+    for (const auto& child : self.children_)
+      visit<Self>(*child.value(), join(name, child.key()), f);
   }
   static std::string join(const std::string& prefix, const std::string& name) {
     return prefix.empty() ? name : prefix + '.' + name;
   }
   std::shared_ptr<Module> shared() const;
-  OrderedDict<std::string, Tensor> named(OrderedDict<std::string, Tensor> Module::*own, bool recurse) const;
+  OrderedDict<std::string, Tensor> named(OrderedDict<std::string, Tensor> Module::*own,
+                                         bool recurse) const;
   void convert(const TensorOptions& options, bool non_blocking);
   void collect_state(const std::string& prefix, std::vector<StateEntry>& entries,
                      OrderedDict<std::string, int64_t>* versions) const;

@@ -18,15 +18,18 @@ class ModuleHolder {
   // Makes the module with its default constructor.
   ModuleHolder() {
     static_assert(std::is_default_constructible_v<Module>,
-                  "this module needs arguments: make it with them, or empty, as in `nn::Linear fc{nullptr};`");
+                  "this module needs arguments: make it with them, or empty, as in `nn::Linear "
+                  "fc{nullptr};`");
     make();
   }
   ModuleHolder(std::nullptr_t) noexcept {}  // NOLINT
   // Makes the module with these arguments.
   template <class First, class... Rest>
-    requires(std::constructible_from<Module, First, Rest...> &&
-             (sizeof...(Rest) > 0 || !std::derived_from<std::remove_cvref_t<First>, ModuleHolder>))
-  explicit ModuleHolder(First&& first, Rest&&... rest) {
+  requires(std::constructible_from<Module, First, Rest...> &&
+           (sizeof...(Rest) > 0 ||
+            !std::derived_from<std::remove_cvref_t<First>,
+                               ModuleHolder>)) explicit ModuleHolder(First&& first,
+                                                                     Rest&&... rest) {
     make(std::forward<First>(first), std::forward<Rest>(rest)...);
   }
   ModuleHolder(std::shared_ptr<Module> module) : module_(std::move(module)) {  // NOLINT
@@ -51,7 +54,7 @@ class ModuleHolder {
   Module* operator->() const { return get(); }
   Module& operator*() const { return *get(); }
   template <class Base>
-    requires std::convertible_to<Module*, Base*>
+  requires std::convertible_to<Module*, Base*>
   operator std::shared_ptr<Base>() const {  // NOLINT
     return module_;
   }
@@ -79,8 +82,9 @@ class ModuleHolder {
   std::shared_ptr<Module> module_;
 };
 
-// libtorch's base of modules that can be cloned; in Tarn all can, so it only notes the type of modules
-// that no handle was made for. reset() registers parameters; the constructor of Derived calls it.
+// libtorch's base of modules that can be cloned; in Tarn all can, so it only notes the type of
+// modules that no handle was made for. reset() registers parameters; the constructor of Derived
+// calls it.
 template <class Derived>
 class Cloneable : public Module {
  public:
@@ -95,9 +99,9 @@ class Cloneable : public Module {
 }  // namespace tarn::nn
 
 // TARN_MODULE(Net): the handle type Net of the module NetImpl.
-#define TARN_MODULE(Name)                                      \
-  class Name : public ::tarn::nn::ModuleHolder<Name##Impl> {   \
-   public:                                                     \
-    using ::tarn::nn::ModuleHolder<Name##Impl>::ModuleHolder;  \
-    using Impl [[maybe_unused]] = Name##Impl;                  \
+#define TARN_MODULE(Name)                                     \
+  class Name : public ::tarn::nn::ModuleHolder<Name##Impl> {  \
+   public:                                                    \
+    using ::tarn::nn::ModuleHolder<Name##Impl>::ModuleHolder; \
+    using Impl [[maybe_unused]] = Name##Impl;                 \
   }

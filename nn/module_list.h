@@ -1,5 +1,6 @@
 // ModuleList and ModuleDict: submodules by number and by name, without a forward() of their own.
-// Sources: https://pytorch.org/docs/stable/generated/torch.nn.ModuleList.html, .../torch.nn.ModuleDict.html
+// Sources: https://pytorch.org/docs/stable/generated/torch.nn.ModuleList.html,
+// .../torch.nn.ModuleDict.html
 #pragma once
 
 #include <concepts>
@@ -23,7 +24,9 @@ std::shared_ptr<Module> shared_module(M&& module) {
   }
 }
 template <class M>
-concept ModuleLike = requires(M&& module) { shared_module(std::forward<M>(module)); };
+concept ModuleLike = requires(M&& module) {
+  shared_module(std::forward<M>(module));
+};
 
 }  // namespace detail
 
@@ -45,7 +48,9 @@ class ModuleListImpl : public Module {
       return *this;
     }
     Iterator operator++(int) { return Iterator(position_++); }
-    friend bool operator==(const Iterator& a, const Iterator& b) { return a.position_ == b.position_; }
+    friend bool operator==(const Iterator& a, const Iterator& b) {
+      return a.position_ == b.position_;
+    }
 
    private:
     Position position_;
@@ -53,9 +58,9 @@ class ModuleListImpl : public Module {
 
   ModuleListImpl() = default;
   template <class... Modules>
-    requires((sizeof...(Modules) > 1 || !(std::derived_from<std::remove_cvref_t<Modules>, ModuleListImpl> || ...)) &&
-             (detail::ModuleLike<Modules> && ...))
-  explicit ModuleListImpl(Modules&&... modules) {
+  requires((sizeof...(Modules) > 1 ||
+            !(std::derived_from<std::remove_cvref_t<Modules>, ModuleListImpl> || ...)) &&
+           (detail::ModuleLike<Modules> && ...)) explicit ModuleListImpl(Modules&&... modules) {
     (push_back(std::forward<Modules>(modules)), ...);
   }
 
@@ -73,8 +78,8 @@ class ModuleListImpl : public Module {
     const std::vector<std::shared_ptr<Module>> added(container.begin(), container.end());
     for (const auto& module : added) push_back(module);
   }
-  // Before the module at `index`, which may be size(); those behind it move up. This and the functions
-  // below throw IndexError "Index out of range".
+  // Before the module at `index`, which may be size(); those behind it move up. This and the
+  // functions below throw IndexError "Index out of range".
   template <detail::ModuleLike M>
   void insert(size_t index, M&& module) {
     insert_pointer(index, detail::shared_module(std::forward<M>(module)));
@@ -112,12 +117,15 @@ class ModuleDictImpl : public Module {
 
   ModuleDictImpl() = default;
   explicit ModuleDictImpl(const std::vector<Entry>& modules) { update(modules); }
-  explicit ModuleDictImpl(const OrderedDict<std::string, std::shared_ptr<Module>>& modules) { update(modules.pairs()); }
+  explicit ModuleDictImpl(const OrderedDict<std::string, std::shared_ptr<Module>>& modules) {
+    update(modules.pairs());
+  }
 
   // Adds entries and replaces those of the same names.
   void update(const std::vector<Entry>& modules);
   void update(const ModuleDictImpl& other) { update(other.items()); }
-  // Removes and returns a module. This and the functions below throw Error "Submodule 'x' is not defined".
+  // Removes and returns a module. This and the functions below throw Error "Submodule 'x' is not
+  // defined".
   std::shared_ptr<Module> pop(const std::string& key);
   template <class M>
   auto& at(const std::string& key) const {
@@ -152,7 +160,8 @@ class ModuleDict : public ModuleHolder<ModuleDictImpl> {
   ModuleDict() = default;
   // nn::ModuleDict({{"conv", nn::Linear(3, 4)}, {"act", nn::ReLU()}})
   ModuleDict(std::initializer_list<ModuleDictImpl::Entry> modules)
-      : ModuleHolder(std::make_shared<ModuleDictImpl>(std::vector<ModuleDictImpl::Entry>(modules))) {}
+      : ModuleHolder(
+            std::make_shared<ModuleDictImpl>(std::vector<ModuleDictImpl::Entry>(modules))) {}
 };
 
 }  // namespace tarn::nn

@@ -21,13 +21,15 @@ void Module::collect_state(const std::string& prefix, std::vector<StateEntry>& e
                            OrderedDict<std::string, int64_t>* versions) const {
   if (versions) versions->insert(prefix, state_version());
   const auto add = [&](const OrderedDict<std::string, Tensor>::Item& item) {
-    if (item.value().defined()) entries.push_back({join(prefix, item.key()), item.key(), this, item.value()});
+    if (item.value().defined())
+      entries.push_back({join(prefix, item.key()), item.key(), this, item.value()});
   };
   for (const auto& item : parameters_) add(item);
   for (const auto& item : buffers_) {
     if (std::find(transient_.begin(), transient_.end(), item.key()) == transient_.end()) add(item);
   }
-  for (const auto& child : children_) child.value()->collect_state(join(prefix, child.key()), entries, versions);
+  for (const auto& child : children_)
+    child.value()->collect_state(join(prefix, child.key()), entries, versions);
 }
 
 StateDict Module::state_dict() const {
@@ -69,29 +71,34 @@ const std::string* nearest(const std::string& name, const std::vector<std::strin
   return best;
 }
 
-// What most missing names lack to be unexpected ones, as "module." in a file by DataParallel; or nothing.
+// What most missing names lack to be unexpected ones, as "module." in a file by DataParallel; or
+// nothing.
 std::string common_prefix(const LoadReport& report) {
-  const std::unordered_set<std::string> unexpected(report.unexpected.begin(), report.unexpected.end());
+  const std::unordered_set<std::string> unexpected(report.unexpected.begin(),
+                                                   report.unexpected.end());
   for (const std::string& wanted : report.missing) {
     for (const std::string& name : report.unexpected) {
       if (!name.ends_with("." + wanted)) continue;
       const std::string prefix = name.substr(0, name.size() - wanted.size());
-      const auto found = std::count_if(report.missing.begin(), report.missing.end(), [&](const std::string& other) {
-        return unexpected.contains(prefix + other);
-      });
+      const auto found = std::count_if(
+          report.missing.begin(), report.missing.end(),
+          [&](const std::string& other) { return unexpected.contains(prefix + other); });
       if (2 * static_cast<size_t>(found) > report.missing.size()) return prefix;
     }
   }
   return "";
 }
 
-[[noreturn]] void fail(const std::string& module, const LoadReport& report, const std::string& mismatches) {
+[[noreturn]] void fail(const std::string& module, const LoadReport& report,
+                       const std::string& mismatches) {
   // Comparing names costs their number squared; a model that differs in hundreds is another model.
   constexpr size_t kMaxComparisons = 10000;
-  std::string text = "[load_state_dict] Error(s) in loading state_dict for " + module + ", nothing was loaded:";
+  std::string text =
+      "[load_state_dict] Error(s) in loading state_dict for " + module + ", nothing was loaded:";
   const std::string prefix = common_prefix(report);
   const bool suggest = report.missing.size() * report.unexpected.size() <= kMaxComparisons;
-  const auto list = [&](const char* title, const std::vector<std::string>& names, bool with_nearest) {
+  const auto list = [&](const char* title, const std::vector<std::string>& names,
+                        bool with_nearest) {
     if (names.empty()) return;
     text += title;
     for (const std::string& name : names) {
@@ -104,7 +111,9 @@ std::string common_prefix(const LoadReport& report) {
   list("\n  Missing key(s) in state_dict: ", report.missing, suggest);
   list("\n  Unexpected key(s) in state_dict: ", report.unexpected, false);
   text += mismatches;
-  if (!prefix.empty()) text += "\n  HINT: names of the state_dict begin with \"" + prefix + "\": load with {.strip_prefix = \"" + prefix + "\"}";
+  if (!prefix.empty())
+    text += "\n  HINT: names of the state_dict begin with \"" + prefix +
+            "\": load with {.strip_prefix = \"" + prefix + "\"}";
   throw ValueError(text);
 }
 
@@ -120,8 +129,8 @@ LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& op
     std::string name = item.key();
     if (name.starts_with(options.strip_prefix)) name.erase(0, options.strip_prefix.size());
     if (options.rename) name = options.rename(name);
-    TARN_CHECK(!given.contains(name), "[load_state_dict] two names of the state dict become '", name, "', the second is '",
-               item.key(), "'");
+    TARN_CHECK(!given.contains(name), "[load_state_dict] two names of the state dict become '",
+               name, "', the second is '", item.key(), "'");
     given.insert(std::move(name), item.value());
   }
 
@@ -143,21 +152,24 @@ LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& op
       continue;
     }
     const bool same_sizes = source->defined() && source->sizes() == entry.tensor.sizes();
-    if (!same_sizes && !(source->defined() && entry.owner->accepts_sizes(entry.key, source->sizes()))) {
+    if (!same_sizes &&
+        !(source->defined() && entry.owner->accepts_sizes(entry.key, source->sizes()))) {
       report.mismatched.push_back(entry.name);
       mismatches += str("\n  size mismatch for ", entry.name, ": the state_dict has ",
-                        source->defined() ? str(source->sizes()) : "an undefined tensor", ", the module has ",
-                        entry.tensor.sizes(), ".");
+                        source->defined() ? str(source->sizes()) : "an undefined tensor",
+                        ", the module has ", entry.tensor.sizes(), ".");
       continue;
     }
     report.loaded.push_back(entry.name);
     written.insert(entry.tensor.storage().unsafeGetStorageImpl());
-    copies.push_back({entry.tensor, *source, same_sizes ? Tensor() : empty(source->sizes(), entry.tensor.options())});
+    copies.push_back({entry.tensor, *source,
+                      same_sizes ? Tensor() : empty(source->sizes(), entry.tensor.options())});
   }
   for (const auto& item : given) {
     if (!known.contains(item.key())) report.unexpected.push_back(item.key());
   }
-  const bool agrees = report.missing.empty() && report.unexpected.empty() && report.mismatched.empty();
+  const bool agrees =
+      report.missing.empty() && report.unexpected.empty() && report.mismatched.empty();
   if (options.strict && !agrees) fail(name(), report, mismatches);
 
   NoGradGuard no_grad;

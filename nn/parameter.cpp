@@ -5,11 +5,13 @@
 namespace tarn::nn {
 namespace {
 
-void print_parameters(std::ostream& stream, const char* layer, const OrderedDict<std::string, Tensor>& parameters) {
+void print_parameters(std::ostream& stream, const char* layer,
+                      const OrderedDict<std::string, Tensor>& parameters) {
   stream << detail::kLayerPrefix << layer << "(\n";
   for (const auto& item : parameters) {
     const Tensor& t = item.value();
-    stream << '(' << item.key() << "): Parameter containing: [" << t.scalar_type() << " of size " << t.sizes() << "]\n";
+    stream << '(' << item.key() << "): Parameter containing: [" << t.scalar_type() << " of size "
+           << t.sizes() << "]\n";
   }
   stream << ')';
 }
@@ -21,7 +23,8 @@ void ParameterListImpl::append(const Tensor& parameter) {
 }
 
 Tensor& ParameterListImpl::at(size_t index) {
-  if (index >= size()) throw IndexError(str("[ParameterList] Index out of range: ", index, ", the list has ", size()));
+  if (index >= size())
+    throw IndexError(str("[ParameterList] Index out of range: ", index, ", the list has ", size()));
   return parameters_[index].value();
 }
 
@@ -31,8 +34,10 @@ void ParameterListImpl::pretty_print(std::ostream& stream) const {
 
 void ParameterDictImpl::update(const OrderedDict<std::string, Tensor>& parameters) {
   for (const auto& item : parameters) {
-    if (Tensor* existing = parameters_.find(item.key())) *existing = item.value();
-    else insert(item.key(), item.value());
+    if (Tensor* existing = parameters_.find(item.key()))
+      *existing = item.value();
+    else
+      insert(item.key(), item.value());
   }
 }
 

@@ -5,8 +5,9 @@
 
 namespace tarn::nn {
 
-// A tensor to be trained: a leaf that requires gradients. Modules may hold their parameters as plain
-// Tensor members too; in a container (std::vector<Parameter>) only this type follows Module::clone().
+// A tensor to be trained: a leaf that requires gradients. Modules may hold their parameters as
+// plain Tensor members too; in a container (std::vector<Parameter>) only this type follows
+// Module::clone().
 class Parameter : public Tensor {
  public:
   Parameter() = default;
@@ -26,7 +27,8 @@ class Parameter : public Tensor {
   }
 };
 
-// Parameters numbered from "0". Source: https://pytorch.org/docs/stable/generated/torch.nn.ParameterList.html
+// Parameters numbered from "0". Source:
+// https://pytorch.org/docs/stable/generated/torch.nn.ParameterList.html
 class ParameterListImpl : public Module {
  public:
   using Iterator = OrderedDict<std::string, Tensor>::Iterator;
@@ -66,7 +68,9 @@ class ParameterDictImpl : public Module {
   using Iterator = OrderedDict<std::string, Tensor>::Iterator;
 
   ParameterDictImpl() = default;
-  explicit ParameterDictImpl(const OrderedDict<std::string, Tensor>& parameters) { update(parameters); }
+  explicit ParameterDictImpl(const OrderedDict<std::string, Tensor>& parameters) {
+    update(parameters);
+  }
 
   // Throws Error for a name that is taken.
   Tensor& insert(const std::string& key, const Tensor& parameter) {
@@ -74,7 +78,9 @@ class ParameterDictImpl : public Module {
   }
   // Adds entries and replaces those of the same names.
   void update(const OrderedDict<std::string, Tensor>& parameters);
-  void update(const ParameterDictImpl& other) { update(OrderedDict<std::string, Tensor>(other.parameters_)); }
+  void update(const ParameterDictImpl& other) {
+    update(OrderedDict<std::string, Tensor>(other.parameters_));
+  }
   // Throw Error "Parameter 'B' is not defined".
   Tensor pop(const std::string& key);
   Tensor& get(const std::string& key) { return parameters_[key]; }

@@ -7,17 +7,20 @@ namespace tarn::nn {
 AnyValue SequentialImpl::any_forward(std::vector<AnyValue> arguments) {
   check_not_empty();
   AnyValue result = modules_.front().any_forward(std::move(arguments));
-  for (size_t i = 1; i < modules_.size(); ++i) result = modules_[i].any_forward({std::move(result)});
+  for (size_t i = 1; i < modules_.size(); ++i)
+    result = modules_[i].any_forward({std::move(result)});
   return result;
 }
 
 void SequentialImpl::wrong_result(const std::type_info& given, const std::type_info& asked) {
-  throw TypeError(str("The type of the return value is ", detail::type_name(given), ", but you asked for type ",
-                      detail::type_name(asked)));
+  throw TypeError(str("The type of the return value is ", detail::type_name(given),
+                      ", but you asked for type ", detail::type_name(asked)));
 }
 
 const AnyModule& SequentialImpl::element(size_t index) const {
-  if (index >= size()) throw IndexError(str("[Sequential] Index out of range: ", index, ", there are ", size(), " modules"));
+  if (index >= size())
+    throw IndexError(
+        str("[Sequential] Index out of range: ", index, ", there are ", size(), " modules"));
   return modules_[index];
 }
 
@@ -41,11 +44,13 @@ void SequentialImpl::replace(const std::string& name, AnyModule module) {
 }
 
 void SequentialImpl::add_child(std::string name, std::shared_ptr<Module>) {
-  throw NotImplementedError(str("[register_module] '", name, "' would not take part in forward(). HINT: use push_back()"));
+  throw NotImplementedError(str("[register_module] '", name,
+                                "' would not take part in forward(). HINT: use push_back()"));
 }
 
 void SequentialImpl::replace_child(const std::string& name, std::shared_ptr<Module>) {
-  throw NotImplementedError(str("[replace_module] '", name, "' is an element of a Sequential, which must know its forward(). "
+  throw NotImplementedError(str("[replace_module] '", name,
+                                "' is an element of a Sequential, which must know its forward(). "
                                 "HINT: call as<nn::Sequential>()->replace_module()"));
 }
 
@@ -55,6 +60,8 @@ void SequentialImpl::unregister_module(const std::string& name) {
   Module::unregister_module(name);
 }
 
-void SequentialImpl::pretty_print(std::ostream& stream) const { stream << detail::kLayerPrefix << detail::layer_name(*this); }
+void SequentialImpl::pretty_print(std::ostream& stream) const {
+  stream << detail::kLayerPrefix << detail::layer_name(*this);
+}
 
 }  // namespace tarn::nn

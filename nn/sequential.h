@@ -8,12 +8,13 @@
 
 namespace tarn::nn {
 
-// A module and its name in a Sequential: nn::Sequential({{"fc", nn::Linear(3, 4)}, {"act", nn::ReLU()}}).
+// A module and its name in a Sequential: nn::Sequential({{"fc", nn::Linear(3, 4)}, {"act",
+// nn::ReLU()}}).
 class NamedAnyModule {
  public:
   template <class M>
-    requires std::constructible_from<AnyModule, M>
-  NamedAnyModule(std::string name, M&& module) : name_(std::move(name)), module_(std::forward<M>(module)) {}
+  requires std::constructible_from<AnyModule, M> NamedAnyModule(std::string name, M&& module)
+      : name_(std::move(name)), module_(std::forward<M>(module)) {}
   const std::string& name() const noexcept { return name_; }
   const AnyModule& module() const noexcept { return module_; }
 
@@ -22,16 +23,17 @@ class NamedAnyModule {
   AnyModule module_;
 };
 
-// Elements are handles, shared_ptrs, modules by value, AnyModules or other Sequentials; unnamed ones are
-// numbered. The first may take any arguments, each of the others takes what the one before returns.
+// Elements are handles, shared_ptrs, modules by value, AnyModules or other Sequentials; unnamed
+// ones are numbered. The first may take any arguments, each of the others takes what the one before
+// returns.
 class SequentialImpl : public Module {
  public:
   using Iterator = std::vector<AnyModule>::const_iterator;
 
   SequentialImpl() = default;
   template <class... Modules>
-    requires(std::constructible_from<AnyModule, Modules> && ...)
-  explicit SequentialImpl(Modules&&... modules) {
+  requires(std::constructible_from<AnyModule, Modules>&&...) explicit SequentialImpl(
+      Modules&&... modules) {
     modules_.reserve(sizeof...(Modules));
     (push_back(std::forward<Modules>(modules)), ...);
   }
@@ -64,12 +66,10 @@ class SequentialImpl : public Module {
   AnyValue any_forward(std::vector<AnyValue> arguments);
 
   template <class M>
-    requires std::constructible_from<AnyModule, M>
-  void push_back(M&& module) {
-    push_back(std::to_string(size()), std::forward<M>(module));
-  }
+  requires std::constructible_from<AnyModule, M>
+  void push_back(M&& module) { push_back(std::to_string(size()), std::forward<M>(module)); }
   template <class M>
-    requires std::constructible_from<AnyModule, M>
+  requires std::constructible_from<AnyModule, M>
   void push_back(std::string name, M&& module) {
     add(std::move(name), AnyModule(std::forward<M>(module)));
   }
@@ -114,7 +114,9 @@ class SequentialImpl : public Module {
   void add(std::string name, AnyModule module);
   void replace(const std::string& name, AnyModule module);
   size_t position(const std::string& name) const;
-  void check_not_empty() const { TARN_CHECK(!modules_.empty(), "Cannot call forward() on an empty Sequential"); }
+  void check_not_empty() const {
+    TARN_CHECK(!modules_.empty(), "Cannot call forward() on an empty Sequential");
+  }
   [[noreturn]] static void wrong_result(const std::type_info& given, const std::type_info& asked);
 
   std::vector<AnyModule> modules_;  // in the order of children_

@@ -1,7 +1,7 @@
 // Saving and loading, as in "File I/O" of Dive into Deep Learning
-// (https://d2l.ai/chapter_builders-guide/read-write.html): tensors, lists, dictionaries, and a network.
-// Writes x-file, x-files, mydict and mlp.params into the current folder; PyTorch opens all of them.
-// The exit status is 0 if everything came back as it was.
+// (https://d2l.ai/chapter_builders-guide/read-write.html): tensors, lists, dictionaries, and a
+// network. Writes x-file, x-files, mydict and mlp.params into the current folder; PyTorch opens all
+// of them. The exit status is 0 if everything came back as it was.
 #include <tarn/tarn.h>
 
 #include <iostream>

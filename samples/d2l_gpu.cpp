@@ -1,6 +1,7 @@
-// Devices, as in "GPUs" of Dive into Deep Learning (https://d2l.ai/chapter_builders-guide/use-gpu.html).
-// Runs anywhere: where there is no GPU, or only one, the CPU takes the place of those that are missing.
-// Writes checkpoint.pt into the current folder.
+// Devices, as in "GPUs" of Dive into Deep Learning
+// (https://d2l.ai/chapter_builders-guide/use-gpu.html). Runs anywhere: where there is no GPU, or
+// only one, the CPU takes the place of those that are missing. Writes checkpoint.pt into the
+// current folder.
 #include <tarn/tarn.h>
 
 #include <iostream>
@@ -8,9 +9,7 @@
 using namespace tarn;
 
 // GPU i if there is one, else the CPU.
-Device try_gpu(int64_t i = 0) {
-  return cuda::device_count() > i ? Device(kCUDA, i) : Device(kCPU);
-}
+Device try_gpu(int64_t i = 0) { return cuda::device_count() > i ? Device(kCUDA, i) : Device(kCPU); }
 
 // All GPUs, or the CPU if there is none.
 std::vector<Device> try_all_gpus() {
@@ -39,7 +38,8 @@ int main() try {
 
   Tensor X = ones({2, 3}, device(try_gpu()));
   Tensor Y = rand({2, 3}, device(try_gpu(1)));
-  std::cout << "12. X is on " << X.device() << ":\n" << X << "\n    Y is on " << Y.device() << ":\n"
+  std::cout << "12. X is on " << X.device() << ":\n"
+            << X << "\n    Y is on " << Y.device() << ":\n"
             << Y << '\n';
 
   std::cout << "13. Operands must share a device. ";
@@ -49,7 +49,8 @@ int main() try {
   } catch (const DeviceError& error) {
     std::cout << "X + Y: " << error.what() << '\n';
   }
-  Tensor Z = X.to(Y.device());  // a copy, unless X is there already; X.cuda(1) where there are two GPUs
+  Tensor Z =
+      X.to(Y.device());  // a copy, unless X is there already; X.cuda(1) where there are two GPUs
   std::cout << "    Y + Z on " << (Y + Z).device() << ":\n" << Y + Z << '\n';
   std::cout << "    Z moved to where it is: "
             << (Z.to(Z.device()).is_same(Z) ? "the same tensor" : "a copy") << '\n';

@@ -1,8 +1,8 @@
-// Trains a small network on Fashion-MNIST, saves it, builds a second one in code, restores it from the
-// file, and checks that both compute the same bits on every test image.
+// Trains a small network on Fashion-MNIST, saves it, builds a second one in code, restores it from
+// the file, and checks that both compute the same bits on every test image.
 //
-// The last lines say how well it learned and whether the restored network is the same; the exit status
-// is 0 if it is. `python3 -c "import torch; torch.load('mlp.params')"` opens the file, too.
+// The last lines say how well it learned and whether the restored network is the same; the exit
+// status is 0 if it is. `python3 -c "import torch; torch.load('mlp.params')"` opens the file, too.
 #include <tarn/tarn.h>
 
 #include <cstring>
@@ -27,8 +27,8 @@ struct Options {
   std::string out = "mlp.params";
   Device device = kCPU;
   int64_t epochs = 5;
-  size_t batch_size = 256;
-  double lr = 1e-3;
+  size_t batch_size = 128;
+  double lr = 2e-3;
   uint64_t seed = 0;
 };
 
@@ -39,8 +39,8 @@ constexpr const char* kHelp = R"(usage: mlp_checkpoint [options]
   --out FILE       where to save the parameters (default: mlp.params)
   --device DEVICE  cpu, cuda, cuda:1, ... (default: cpu)
   --epochs N       times to go through the training images (default: 5)
-  --batch-size N   images per step (default: 256)
-  --lr RATE        learning rate (default: 0.001)
+  --batch-size N   images per step (default: 128)
+  --lr RATE        learning rate (default: 0.002)
   --seed N         of all random numbers (default: 0)
 
 Exit status: 0 if the restored network computes the same, 1 if not, 2 on an error.
@@ -101,7 +101,7 @@ int run(const Options& options) {
 
   save(net->state_dict(), options.out);
 
-  // A new network has parameters of its own, drawn at random; load_state_dict() overwrites them all.
+  // A new network starts from random parameters; load_state_dict() overwrites all of them.
   Mlp restored;
   restored->to(options.device);
   restored->load_state_dict(load(options.out));
@@ -123,18 +123,26 @@ Options parse(int argc, char** argv) {
     const std::string value = argv[i + 1];
     size_t used = value.size();
     try {
-      if (name == "--data") options.data = value;
-      else if (name == "--out") options.out = value;
-      else if (name == "--device") options.device = Device(value);
-      else if (name == "--epochs") options.epochs = std::stoll(value, &used);
-      else if (name == "--batch-size") options.batch_size = std::stoull(value, &used);
-      else if (name == "--lr") options.lr = std::stod(value, &used);
-      else if (name == "--seed") options.seed = std::stoull(value, &used);
-      else throw Error(str("unknown option ", name, ": see --help"));
+      if (name == "--data")
+        options.data = value;
+      else if (name == "--out")
+        options.out = value;
+      else if (name == "--device")
+        options.device = Device(value);
+      else if (name == "--epochs")
+        options.epochs = std::stoll(value, &used);
+      else if (name == "--batch-size")
+        options.batch_size = std::stoull(value, &used);
+      else if (name == "--lr")
+        options.lr = std::stod(value, &used);
+      else if (name == "--seed")
+        options.seed = std::stoull(value, &used);
+      else
+        throw Error(str("unknown option ", name, ": see --help"));
     } catch (const std::logic_error&) {  // of std::stoll and its like
       used = 0;
     }
-    TARN_CHECK(used == value.size() && !value.empty(), name, ": ", value, " is not a number");
+    TARN_CHECK(used == value.size() && !value.empty(), name, ": '", value, "' is not a valid value");
   }
   return options;
 }

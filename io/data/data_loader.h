@@ -1,7 +1,8 @@
 #pragma once
 // DataLoader: batches of a dataset, in the order of a sampler, made ahead by worker threads.
 //
-//   auto loader = data::make_data_loader(std::move(dataset), data::DataLoaderOptions(256).workers(2));
+//   auto options = data::DataLoaderOptions(256).workers(2);
+//   auto loader = data::make_data_loader(std::move(dataset), options);
 //   for (auto& batch : *loader) { ... batch.data ... batch.target ... }    // one epoch
 //
 // After one manual_seed() the batches are the same for any number of workers, those that transforms
@@ -9,12 +10,10 @@
 // that makes it is one of its own, seeded from the state of the real one when the epoch began, the
 // number of the epoch and that of the batch.
 
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,60 +21,16 @@
 #include <vector>
 
 #include "tarn/core/random.h"
+#include "tarn/io/data/data_iterator.h"
+#include "tarn/io/data/data_loader_options.h"
 #include "tarn/io/data/dataset.h"
 #include "tarn/io/data/samplers.h"
 #include "tarn/io/data/worker_pool.h"
 
 namespace tarn::data {
 
-// Setters return the options: DataLoaderOptions(64).workers(2).drop_last(true).
-class DataLoaderOptions {
- public:
-  DataLoaderOptions() = default;
-  DataLoaderOptions(size_t batch_size) : batch_size_(batch_size) {}  // NOLINT
-
-  // Examples in a batch; the last of an epoch may have fewer.
-  DataLoaderOptions& batch_size(size_t n) { return batch_size_ = n, *this; }
-  // Threads that make batches. 0: the thread that iterates makes each when it needs it.
-  DataLoaderOptions& workers(size_t n) { return workers_ = n, *this; }
-  // Batches under way or waiting at one time, at least 1; 2 * workers unless set.
-  DataLoaderOptions& max_jobs(std::optional<size_t> n) { return max_jobs_ = n, *this; }
-  // How long to wait for a worker before an Error is thrown; for ever unless set.
-  DataLoaderOptions& timeout(std::optional<std::chrono::milliseconds> t) { return timeout_ = t, *this; }
-  // Batches in the order of the sampler; false: as they become ready.
-  DataLoaderOptions& enforce_ordering(bool on) { return enforce_ordering_ = on, *this; }
-  // Leaves out a last batch with fewer than batch_size examples.
-  DataLoaderOptions& drop_last(bool on) { return drop_last_ = on, *this; }
-
-  size_t batch_size() const noexcept { return batch_size_; }
-  size_t workers() const noexcept { return workers_; }
-  std::optional<size_t> max_jobs() const noexcept { return max_jobs_; }
-  std::optional<std::chrono::milliseconds> timeout() const noexcept { return timeout_; }
-  bool enforce_ordering() const noexcept { return enforce_ordering_; }
-  bool drop_last() const noexcept { return drop_last_; }
-
- private:
-  size_t batch_size_ = 1;
-  size_t workers_ = 0;
-  std::optional<size_t> max_jobs_;
-  std::optional<std::chrono::milliseconds> timeout_;
-  bool enforce_ordering_ = true;
-  bool drop_last_ = false;
-};
-
-// The same with every default filled in. Throws ValueError for a batch size of 0.
-struct FullDataLoaderOptions {
-  explicit FullDataLoaderOptions(const DataLoaderOptions& options);
-
-  size_t batch_size;
-  size_t workers;
-  size_t max_jobs;
-  std::optional<std::chrono::milliseconds> timeout;
-  bool enforce_ordering;
-  bool drop_last;
-};
-
-// An exception of a worker, thrown in the thread that iterates. Iteration may go on with the next batch.
+// An exception of a worker, thrown in the thread that iterates. Iteration may go on with the next
+// batch.
 class WorkerException : public Error {
  public:
   explicit WorkerException(std::exception_ptr original);
@@ -85,100 +40,15 @@ class WorkerException : public Error {
 
 namespace detail {
 
-// Where an iterator gets its batches.
-template <typename Batch>
-class BatchSource {
- public:
-  virtual std::optional<Batch> next_batch() = 0;
-
- protected:
-  ~BatchSource() = default;
-};
-
-// What the copies of an iterator share.
-template <typename Batch>
-struct IteratorState {
-  // The first batch is fetched when first asked for.
-  void fetch() {
-    if (fetched) return;
-    batch = source->next_batch();
-    fetched = true;
-  }
-  bool at_end() const { return fetched && !batch; }
-
-  BatchSource<Batch>* source;
-  std::optional<Batch> batch;
-  bool fetched = false;
-};
-
 // The seed of the random numbers in one batch.
 uint64_t batch_seed(uint64_t epoch_seed, uint64_t epoch, uint64_t batch);
 // What the default generator would draw next.
 uint64_t peek_default_generator();
-[[noreturn]] void throw_iterator_error(const char* what);
 
 }  // namespace detail
 
-// An input iterator over the batches of one epoch. Copies move together. Must not outlive its loader.
-template <typename Batch>
-class Iterator {
- public:
-  using difference_type = std::ptrdiff_t;
-  using value_type = Batch;
-  using pointer = Batch*;
-  using reference = Batch&;
-  using iterator_category = std::input_iterator_tag;
-
-  // Past the end.
-  Iterator() = default;
-  explicit Iterator(std::shared_ptr<detail::IteratorState<Batch>> state)
-      : state_(std::move(state)) {}
-
-  // Fetches the next batch; throws what making it threw.
-  Iterator& operator++() {
-    if (!state_) {
-      detail::throw_iterator_error("Incrementing the DataLoader's past-the-end iterator is not allowed");
-    }
-    state_->fetch();
-    if (state_->at_end()) {
-      detail::throw_iterator_error("Attempted to increment iterator past the end");
-    }
-    state_->batch.reset();
-    state_->fetched = false;
-    state_->fetch();
-    return *this;
-  }
-  void operator++(int) { ++*this; }
-
-  Batch& operator*() const {
-    if (!state_) {
-      detail::throw_iterator_error(
-          "Dereferencing the DataLoader's past-the-end iterator is not allowed");
-    }
-    state_->fetch();
-    if (state_->at_end()) {
-      detail::throw_iterator_error("Attempted to dereference iterator that was past the end");
-    }
-    return *state_->batch;
-  }
-  Batch* operator->() const { return &**this; }
-
-  friend bool operator==(const Iterator& a, const Iterator& b) {
-    return a.state_ == b.state_ || (a.at_end() && b.at_end());
-  }
-
- private:
-  bool at_end() const {
-    if (!state_) return true;
-    state_->fetch();
-    return state_->at_end();
-  }
-
-  std::shared_ptr<detail::IteratorState<Batch>> state_;
-};
-
-// What make_data_loader() returns. The dataset is copied for every worker; the sampler is used by the
-// calling thread alone. Ops inside workers use one thread each. Not thread-safe itself.
+// What make_data_loader() returns. The dataset is copied for every worker; the sampler is used by
+// the calling thread alone. Ops inside workers use one thread each. Not thread-safe itself.
 template <typename Dataset, typename Sampler>
 class DataLoader final : private detail::BatchSource<typename Dataset::BatchType> {
  public:
@@ -192,15 +62,16 @@ class DataLoader final : private detail::BatchSource<typename Dataset::BatchType
     if (options_.workers == 0) return;
     slots_.resize(options_.max_jobs > 0 ? options_.max_jobs : 1);
     free_all_slots();
-    pool_.emplace(options_.workers, [this](size_t worker, size_t slot) { work(worker, slots_[slot]); });
+    pool_.emplace(options_.workers,
+                  [this](size_t worker, size_t slot) { work(worker, slots_[slot]); });
   }
   DataLoader(const DataLoader&) = delete;
   DataLoader& operator=(const DataLoader&) = delete;
   // Waits for the batches that workers are making at this moment, and drops the rest.
   ~DataLoader() = default;
 
-  // Starts an epoch. Throws Error while an iterator of an unfinished one exists; an epoch left by break
-  // is dropped.
+  // Starts an epoch. Throws Error while an iterator of an unfinished one exists; an epoch left by
+  // break is dropped.
   Iterator<BatchType> begin() {
     if (joined_) detail::throw_iterator_error("begin() was called after join()");
     if (const auto state = state_.lock(); state && !state->at_end()) {
@@ -325,7 +196,7 @@ template <typename Dataset, typename Sampler>
 using StatelessDataLoader = DataLoader<Dataset, Sampler>;
 
 template <typename Dataset, typename Sampler>
-  requires requires(Sampler& s, size_t n) { s.next(n); }
+requires requires(Sampler& s, size_t n) { s.next(n); }
 std::unique_ptr<DataLoader<Dataset, Sampler>> make_data_loader(Dataset dataset, Sampler sampler,
                                                                DataLoaderOptions options = {}) {
   return std::make_unique<DataLoader<Dataset, Sampler>>(std::move(dataset), std::move(sampler),
@@ -333,7 +204,8 @@ std::unique_ptr<DataLoader<Dataset, Sampler>> make_data_loader(Dataset dataset, 
 }
 
 // With a sampler for the dataset's size: RandomSampler unless given, as in
-// make_data_loader<samplers::SequentialSampler>(dataset, 256). Throws Error for a dataset without one.
+// make_data_loader<samplers::SequentialSampler>(dataset, 256). Throws Error for a dataset without
+// one.
 template <typename Sampler = samplers::RandomSampler, typename Dataset>
 std::unique_ptr<DataLoader<Dataset, Sampler>> make_data_loader(Dataset dataset,
                                                                DataLoaderOptions options = {}) {

@@ -39,8 +39,8 @@ class BatchDataset {
   // The number of examples; nullopt where it is not known.
   virtual std::optional<size_t> size() const = 0;
 
-  // This dataset with `transform` applied to its batches. Copies the dataset (datasets of tensors share
-  // them), or moves it when called on a temporary.
+  // This dataset with `transform` applied to its batches. Copies the dataset (datasets of tensors
+  // share them), or moves it when called on a temporary.
   template <typename Transform>
   MapDataset<Self, Transform> map(Transform transform) & {
     return {static_cast<const Self&>(*this), std::move(transform)};
@@ -110,9 +110,8 @@ class MapDataset
     }
   }
 
-  auto get_stacked(ArrayRef<size_t> indices)
-    requires(detail::works_on_stacked<Transform> && detail::StackableDataset<Source>)
-  {
+  auto get_stacked(ArrayRef<size_t> indices) requires(
+      detail::works_on_stacked<Transform>&& detail::StackableDataset<Source>) {
     return transform_.apply_stacked(dataset_.get_stacked(indices));
   }
 

@@ -29,8 +29,8 @@ class Reader {
  public:
   virtual ~Reader() = default;
   virtual void read(void* to, size_t size) = 0;
-  // Throws unless exactly `size` bytes may be left. For a compressed source that is known only at the
-  // end; until then it is an upper bound.
+  // Throws unless exactly `size` bytes may be left. For a compressed source that is known only at
+  // the end; until then it is an upper bound.
   virtual void expect_left(uint64_t size) = 0;
   // Throws unless all was read.
   virtual void expect_end() = 0;
@@ -105,7 +105,8 @@ class GzipReader final : public Reader {
       if (stream_.avail_in == 0) {
         if (position_ == source_.size()) {
           if (ended_) return 0;
-          fail(source_, str("truncated: the compressed data breaks off after ", position_, " bytes"));
+          fail(source_,
+               str("truncated: the compressed data breaks off after ", position_, " bytes"));
         }
         const auto count = std::min<uint64_t>(input_.size(), source_.size() - position_);
         source_.read(position_, input_.data(), static_cast<size_t>(count));
@@ -133,13 +134,20 @@ class GzipReader final : public Reader {
 
 std::optional<ScalarType> dtype_of_code(unsigned char code) {
   switch (code) {
-    case 0x08: return kUInt8;
-    case 0x09: return kInt8;
-    case 0x0B: return kInt16;
-    case 0x0C: return kInt32;
-    case 0x0D: return kFloat32;
-    case 0x0E: return kFloat64;
-    default: return std::nullopt;
+    case 0x08:
+      return kUInt8;
+    case 0x09:
+      return kInt8;
+    case 0x0B:
+      return kInt16;
+    case 0x0C:
+      return kInt32;
+    case 0x0D:
+      return kFloat32;
+    case 0x0E:
+      return kFloat64;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -166,7 +174,8 @@ Tensor read_array(const ByteSource& source, Reader& reader) {
   for (int d = 0; d < ndim; ++d) {
     std::array<unsigned char, 4> b;
     reader.read(b.data(), b.size());
-    const uint64_t size = (uint64_t{b[0]} << 24) | (uint64_t{b[1]} << 16) | (uint64_t{b[2]} << 8) | b[3];
+    const uint64_t size =
+        (uint64_t{b[0]} << 24) | (uint64_t{b[1]} << 16) | (uint64_t{b[2]} << 8) | b[3];
     sizes.push_back(static_cast<int64_t>(size));
     is_empty |= size == 0;
     if (size != 0 && extent > (uint64_t{1} << 62) / size) {
@@ -191,7 +200,8 @@ Tensor read_array(const ByteSource& source, Reader& reader) {
 
 Tensor read_idx(const ByteSource& source) {
   std::array<unsigned char, 2> start{};
-  source.read(0, start.data(), static_cast<size_t>(std::min<uint64_t>(start.size(), source.size())));
+  source.read(0, start.data(),
+              static_cast<size_t>(std::min<uint64_t>(start.size(), source.size())));
   if (start[0] == 0x1F && start[1] == 0x8B) {
     GzipReader reader(source);
     return read_array(source, reader);

@@ -25,8 +25,7 @@ class MnistFiles : public RowDataset<Self, Tensor> {
   bool is_train() const noexcept { return mode_ == Mode::kTrain; }
 
  protected:
-  MnistFiles(Example<> rows, Mode mode)
-      : RowDataset<Self, Tensor>(std::move(rows)), mode_(mode) {}
+  MnistFiles(Example<> rows, Mode mode) : RowDataset<Self, Tensor>(std::move(rows)), mode_(mode) {}
 
  private:
   Mode mode_;
@@ -34,9 +33,9 @@ class MnistFiles : public RowDataset<Self, Tensor> {
 
 }  // namespace detail
 
-// Reads train-images-idx3-ubyte and train-labels-idx1-ubyte, or the t10k-... pair for the test images,
-// as they are or with .gz, from `root` or, as torchvision stores them, root/MNIST/raw. Example i is
-// {image (1, 28, 28), class ()}. Throws IOError where the files are absent or damaged.
+// Reads train-images-idx3-ubyte and train-labels-idx1-ubyte, or the t10k-... pair for the test
+// images, as they are or with .gz, from `root` or, as torchvision stores them, root/MNIST/raw.
+// Example i is {image (1, 28, 28), class ()}. Throws IOError where the files are absent or damaged.
 class MNIST : public detail::MnistFiles<MNIST> {
  public:
   explicit MNIST(const std::string& root, Mode mode = Mode::kTrain);

@@ -37,8 +37,8 @@ class SequentialSampler : public Sampler<> {
   size_t index_ = 0;
 };
 
-// A new random order for every epoch, drawn by the constructor and by reset() with randperm() from the
-// default generator: manual_seed() repeats it, and it is libtorch's.
+// A new random order for every epoch, drawn by the constructor and by reset() with randperm() from
+// the default generator: manual_seed() repeats it, and it is libtorch's.
 class RandomSampler : public Sampler<> {
  public:
   // index_dtype: int32 needs half the memory of int64.

@@ -12,8 +12,8 @@
 namespace tarn::data::datasets {
 namespace detail {
 
-// Rows of one tensor, or of two of equal length. With .map(Stack<>()) a batch is gathered from the whole
-// tensors at once, at the speed of memory.
+// Rows of one tensor, or of two of equal length. With .map(Stack<>()) a batch is gathered from the
+// whole tensors at once, at the speed of memory.
 template <typename Self, typename Target>
 class RowDataset : public Dataset<Self, Example<Tensor, Target>> {
  public:
@@ -46,7 +46,8 @@ class RowDataset : public Dataset<Self, Example<Tensor, Target>> {
  protected:
   explicit RowDataset(ExampleType rows) : rows_(std::move(rows)) {
     if (rows_.data.dim() == 0) {
-      throw ShapeError("[TensorDataset] the data must have a first dimension to index, got a scalar");
+      throw ShapeError(
+          "[TensorDataset] the data must have a first dimension to index, got a scalar");
     }
     if constexpr (kHasTarget) {
       const Tensor& target = rows_.target;
@@ -62,31 +63,26 @@ class RowDataset : public Dataset<Self, Example<Tensor, Target>> {
 
 }  // namespace detail
 
-// TensorDataset(x): example i is x[i]. TensorDataset(x, y): it is {x[i], y[i]}; x and y must have equal
-// first dimensions, else ShapeError. The tensors are shared, not copied.
+// TensorDataset(x): example i is x[i]. TensorDataset(x, y): it is {x[i], y[i]}; x and y must have
+// equal first dimensions, else ShapeError. The tensors are shared, not copied.
 template <typename Target = example::NoTarget>
 class TensorDataset : public detail::RowDataset<TensorDataset<Target>, Target> {
  public:
-  explicit TensorDataset(Tensor data)
-    requires(!std::is_same_v<Target, Tensor>)
+  explicit TensorDataset(Tensor data) requires(!std::is_same_v<Target, Tensor>)
       : detail::RowDataset<TensorDataset, Target>(std::move(data)) {}
   // Tensors of one shape: example i is the i-th.
-  explicit TensorDataset(const std::vector<Tensor>& data)
-    requires(!std::is_same_v<Target, Tensor>)
+  explicit TensorDataset(const std::vector<Tensor>& data) requires(!std::is_same_v<Target, Tensor>)
       : TensorDataset(stack(data)) {}
-  TensorDataset(Tensor data, Tensor target)
-    requires(std::is_same_v<Target, Tensor>)
+  TensorDataset(Tensor data, Tensor target) requires(std::is_same_v<Target, Tensor>)
       : detail::RowDataset<TensorDataset, Target>({std::move(data), std::move(target)}) {}
 
   const Tensor& data() const { return this->rows_.data; }
-  const Tensor& target() const
-    requires(std::is_same_v<Target, Tensor>)
-  {
+  const Tensor& target() const requires(std::is_same_v<Target, Tensor>) {
     return this->rows_.target;
   }
 };
-TensorDataset(Tensor) -> TensorDataset<example::NoTarget>;
-TensorDataset(std::vector<Tensor>) -> TensorDataset<example::NoTarget>;
-TensorDataset(Tensor, Tensor) -> TensorDataset<Tensor>;
+TensorDataset(Tensor)->TensorDataset<example::NoTarget>;
+TensorDataset(std::vector<Tensor>)->TensorDataset<example::NoTarget>;
+TensorDataset(Tensor, Tensor)->TensorDataset<Tensor>;
 
 }  // namespace tarn::data::datasets

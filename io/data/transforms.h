@@ -4,9 +4,9 @@
 //   auto set = data::datasets::FashionMNIST().map(data::transforms::Normalize<>(0.286, 0.353))
 //                                            .map(data::transforms::Stack<>());
 //
-// A DataLoader with workers gives each worker a copy, so a transform needs no locks. Random numbers of
-// Tarn's default generator are, inside a transform that a DataLoader runs, the same for any number of
-// workers.
+// A DataLoader with workers gives each worker a copy, so a transform needs no locks. Random numbers
+// of Tarn's default generator are, inside a transform that a DataLoader runs, the same for any
+// number of workers.
 
 #include <functional>
 #include <utility>
@@ -91,7 +91,8 @@ class TensorLambda : public TensorTransform<Target> {
   FunctionType function_;
 };
 
-// (x - mean) / stddev for x of shape (channels, height, width). One number, or one for each channel.
+// (x - mean) / stddev for x of shape (channels, height, width). One number, or one for each
+// channel.
 template <typename Target = Tensor>
 class Normalize : public TensorTransform<Target> {
  public:
@@ -122,8 +123,8 @@ using Collation = BatchTransform<Batch, T>;
 template <typename T, typename Batch = std::vector<T>>
 using Collate = BatchLambda<Batch, T>;
 
-// Joins the examples of a batch along a new first dimension: n examples of data (C, H, W) and target
-// () become one of (n, C, H, W) and (n). Throws ShapeError where their shapes differ.
+// Joins the examples of a batch along a new first dimension: n examples of data (C, H, W) and
+// target () become one of (n, C, H, W) and (n). Throws ShapeError where their shapes differ.
 template <typename E = Example<>>
 class Stack;
 

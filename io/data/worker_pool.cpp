@@ -86,8 +86,8 @@ std::optional<size_t> WorkerPool::wait(bool in_order,
   if (jobs.empty()) return std::nullopt;
   const auto find_done = [&] {
     const auto last = in_order ? jobs.begin() + 1 : jobs.end();
-    const auto job = std::find_if(
-        jobs.begin(), last, [](const auto& j) { return j.state == Shared::State::kDone; });
+    const auto job = std::find_if(jobs.begin(), last,
+                                  [](const auto& j) { return j.state == Shared::State::kDone; });
     return job == last ? jobs.end() : job;
   };
   const auto is_done = [&] { return find_done() != jobs.end(); };

@@ -1,4 +1,5 @@
-// The vectors of each instruction set as gemm_kernels.inc needs them, and the kernels made from them.
+// The vectors of each instruction set as gemm_kernels.inc needs them, and the kernels made from
+// them.
 //
 // Each namespace has Lanes<T>: the vector type V, its length, the type M of masks;
 //   splat(x), madd(a, b, c) = a * b + c
@@ -6,8 +7,8 @@
 //   load(p), load(p, mask)        a lane outside the mask touches no memory and is 0
 //   store(p, v), store(p, v, mask)
 //   load_quads(p, stride)         four elements each from p, p + stride, ..., side by side
-// and kFreeMasks (a masked load or store costs no more than a full one), and the most rows of C whose
-// sums fit the registers: kRows when two vectors wide, kWideRows when four.
+// and kFreeMasks (a masked load or store costs no more than a full one), and the most rows of C
+// whose sums fit the registers: kRows when two vectors wide, kWideRows when four.
 #pragma once
 
 #include <algorithm>

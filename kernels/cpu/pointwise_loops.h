@@ -8,7 +8,8 @@
 
 namespace tarn::cpu {
 
-// out[i] = op(in[0][i], in[1][i], ...). out may be one of the inputs, but not overlap them otherwise.
+// out[i] = op(in[0][i], in[1][i], ...). out may be one of the inputs, but not overlap them
+// otherwise.
 using PointwiseLoop = void (*)(const void* params, void* out, const void* const* in, int64_t n);
 
 // The loops of every op for compute type V, by number; null where the op has none for V.

@@ -1,5 +1,5 @@
-// The inner loops of a reduction, for one op and one compute type, behind plain function pointers so
-// that the walking of dimensions (reduce.cpp) exists once.
+// The inner loops of a reduction, for one op and one compute type, behind plain function pointers
+// so that the walking of dimensions (reduce.cpp) exists once.
 //
 // A state S is a number or a small struct. Loops keep many states at once, one array per field, and
 // add one element to each in turn: that vectorises for every op without reordering anybody's sums.

@@ -1,5 +1,5 @@
-// The loops of softmax and its gradient over rows whose elements are adjacent, and over rows that lie
-// side by side. Each body is compiled for every instruction set (isa.h).
+// The loops of softmax and its gradient over rows whose elements are adjacent, and over rows that
+// lie side by side. Each body is compiled for every instruction set (isa.h).
 //
 // A row is read twice, for its largest element and for the exponentials, while it is in the cache.
 // Sums are of V within a block and of doubles across blocks.
@@ -55,8 +55,8 @@ TARN_HD V row_max(const V* x, int64_t n) {
   return largest(t);
 }
 
-// The sum of f(x[i], y[i]), which is stored to out[i] if kStore; without kTwo, y is not read. Works on
-// full pieces only, so that nothing is left to a scalar loop: f(pad, 0) must be 0.
+// The sum of f(x[i], y[i]), which is stored to out[i] if kStore; without kTwo, y is not read. Works
+// on full pieces only, so that nothing is left to a scalar loop: f(pad, 0) must be 0.
 template <bool kTwo, bool kStore, class V, class F>
 TARN_HD double map_and_sum(const V* x, const V* y, V* out, int64_t n, V pad, F f) {
   double sum = 0;
@@ -110,15 +110,25 @@ struct LogGradient {
   TARN_HD V operator()(V g, V y) const { return g - math::exp(y) * sum; }
 };
 
-// Rows shorter than kSoftmaxLanes. Several fill a buffer, so that the exponentials are of full vectors.
+// Rows shorter than kSoftmaxLanes. Several fill a buffer, so that the exponentials are of full
+// vectors.
 template <class V>
 struct ShortRows {
   static constexpr int kSize = 512;
+  static constexpr int kVector = 16;
   V t[kSize];
 
-  TARN_HD void exp(int64_t n) {
-    for (int64_t i = 0; i < n; i += kSoftmaxLanes) {
-      for (int j = 0; j < kSoftmaxLanes; ++j) t[i + j] = math::exp(t[i + j]);
+  // Both fill the array up to the next full vector first.
+  TARN_HD static void exp(V* x, int64_t n) {
+    for (; n % kVector != 0; ++n) x[n] = V{0};
+    for (int64_t i = 0; i < n; i += kVector) {
+      for (int j = 0; j < kVector; ++j) x[i + j] = math::exp(x[i + j]);
+    }
+  }
+  TARN_HD static void log(V* x, int64_t n) {
+    for (; n % kVector != 0; ++n) x[n] = V{1};
+    for (int64_t i = 0; i < n; i += kVector) {
+      for (int j = 0; j < kVector; ++j) x[i + j] = math::log(x[i + j]);
     }
   }
   // Four partial results: one would wait for itself at every element.
@@ -142,14 +152,10 @@ struct ShortRows {
     for (; i < n; ++i) s[0] += x[i];
     return (s[0] + s[1]) + (s[2] + s[3]);
   }
-  // Fills up to the next full vector.
-  TARN_HD void pad(int64_t n) {
-    for (; n % kSoftmaxLanes != 0; ++n) t[n] = V{0};
-  }
 
   TARN_HD void forward(const SoftmaxRows& args, int64_t begin, int64_t end) {
     const int64_t n = args.n;
-    V shifts[kSize];
+    V shifts[kSize], totals[kSize];
     V* e = t;
     for (int64_t r = begin; r < end; ++r, e += n) {
       const V* x = static_cast<const V*>(args.data[1]) + r * args.row[1];
@@ -157,18 +163,21 @@ struct ShortRows {
       for (int64_t i = 0; i < n; ++i) e[i] = x[i] - shift;
       shifts[r - begin] = shift;
     }
-    pad(e - t);
-    exp(e - t);
+    exp(t, e - t);
+    e = t;
+    for (int64_t r = begin; r < end; ++r, e += n) {
+      totals[r - begin] = sum(e, n);
+    }
+    if (args.log) log(totals, end - begin);
     e = t;
     for (int64_t r = begin; r < end; ++r, e += n) {
       V* out = static_cast<V*>(args.data[0]) + r * args.row[0];
-      const V total = sum(e, n);
       if (args.log) {
         const V* x = static_cast<const V*>(args.data[1]) + r * args.row[1];
-        const V shift = shifts[r - begin], log_sum = math::log(total);
+        const V shift = shifts[r - begin], log_sum = totals[r - begin];
         for (int64_t i = 0; i < n; ++i) out[i] = x[i] - shift - log_sum;
       } else {
-        const V scale = V{1} / total;
+        const V scale = V{1} / totals[r - begin];
         for (int64_t i = 0; i < n; ++i) out[i] = e[i] * scale;
       }
     }
@@ -181,8 +190,7 @@ struct ShortRows {
       const V* y = static_cast<const V*>(args.data[2]) + r * args.row[2];
       for (int64_t i = 0; i < n; ++i) e[i] = y[i];
     }
-    pad(e - t);
-    exp(e - t);
+    exp(t, e - t);
     e = t;
     for (int64_t r = begin; r < end; ++r, e += n) {
       V* out = static_cast<V*>(args.data[0]) + r * args.row[0];

@@ -21,8 +21,10 @@ template <class Self>
 void AdamOptionsOf<Self>::check() const {
   if (!(lr() >= 0)) throw ValueError(str("Invalid learning rate: ", lr()));
   if (!(eps() >= 0)) throw ValueError(str("Invalid epsilon value: ", eps()));
-  if (!(step_.beta1 >= 0 && step_.beta1 < 1)) throw ValueError(str("Invalid beta parameter at index 0: ", step_.beta1));
-  if (!(step_.beta2 >= 0 && step_.beta2 < 1)) throw ValueError(str("Invalid beta parameter at index 1: ", step_.beta2));
+  if (!(step_.beta1 >= 0 && step_.beta1 < 1))
+    throw ValueError(str("Invalid beta parameter at index 0: ", step_.beta1));
+  if (!(step_.beta2 >= 0 && step_.beta2 < 1))
+    throw ValueError(str("Invalid beta parameter at index 1: ", step_.beta2));
   if (!(weight_decay() >= 0)) throw ValueError(str("Invalid weight_decay value: ", weight_decay()));
 }
 

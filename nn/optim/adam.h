@@ -1,5 +1,5 @@
-// Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019).
-// Sources: https://pytorch.org/docs/stable/generated/torch.optim.Adam.html, .../torch.optim.AdamW.html
+// Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019). Sources:
+// https://pytorch.org/docs/stable/generated/torch.optim.Adam.html, .../torch.optim.AdamW.html
 #pragma once
 
 #include <tuple>
@@ -76,8 +76,12 @@ class AdamOf : public Optimizer {
       : AdamOf(std::vector<OptimizerParamGroup>{std::move(params)}, defaults) {}
 
  protected:
-  StateLayout layout() const override { return {true, 2, {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"}}; }
-  std::shared_ptr<OptimizerParamState> make_state() const override { return std::make_shared<AdamParamState>(); }
+  StateLayout layout() const override {
+    return {true, 2, {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"}};
+  }
+  std::shared_ptr<OptimizerParamState> make_state() const override {
+    return std::make_shared<AdamParamState>();
+  }
   bool uses_buffer(const OptimizerOptions& options, int i) const override {
     return i < 2 || settings(options).amsgrad;
   }

@@ -10,7 +10,8 @@ std::vector<double> to_doubles(const Value& list, size_t expected) {
   std::vector<double> numbers;
   for (const Value& v : list) numbers.push_back(v.to_double());
   if (numbers.size() != expected) {
-    throw ValueError(str("[load_state_dict] the schedule is for ", numbers.size(), " parameter groups, the optimizer has ", expected));
+    throw ValueError(str("[load_state_dict] the schedule is for ", numbers.size(),
+                         " parameter groups, the optimizer has ", expected));
   }
   return numbers;
 }
@@ -27,15 +28,16 @@ LRScheduler::LRScheduler(Optimizer& optimizer) : optimizer_(optimizer) {
 
 std::vector<double> LRScheduler::get_current_lrs() const {
   std::vector<double> lrs;
-  for (const OptimizerParamGroup& group : optimizer_.param_groups()) lrs.push_back(group.options().get_lr());
+  for (const OptimizerParamGroup& group : optimizer_.param_groups())
+    lrs.push_back(group.options().get_lr());
   return lrs;
 }
 
 void LRScheduler::step() {
   const size_t groups = optimizer_.param_groups().size();
   if (groups != base_lrs_.size()) {
-    throw ValueError(str("[lr_scheduler] the optimizer has ", groups, " parameter groups, and had ", base_lrs_.size(),
-                         " when the scheduler was made"));
+    throw ValueError(str("[lr_scheduler] the optimizer has ", groups, " parameter groups, and had ",
+                         base_lrs_.size(), " when the scheduler was made"));
   }
   ++step_count_;
   ++last_epoch_;
@@ -94,12 +96,16 @@ CosineAnnealingLR::CosineAnnealingLR(Optimizer& optimizer, int64_t T_max, double
 // From the current rate, as PyTorch does, so that changes made by others stay.
 std::vector<double> CosineAnnealingLR::get_lrs() {
   std::vector<double> lrs = get_current_lrs();
-  const double pi = std::numbers::pi, period = static_cast<double>(t_max_), now = static_cast<double>(epoch());
+  const double pi = std::numbers::pi, period = static_cast<double>(t_max_),
+               now = static_cast<double>(epoch());
   for (size_t i = 0; i < lrs.size(); ++i) {
-    if ((epoch() - 1 - t_max_) % (2 * t_max_) == 0) {  // at the minimum, where the ratio below is 0 / 0
+    if ((epoch() - 1 - t_max_) % (2 * t_max_) ==
+        0) {  // at the minimum, where the ratio below is 0 / 0
       lrs[i] += (base_lrs()[i] - eta_min_) * (1 - std::cos(pi / period)) / 2;
     } else {
-      lrs[i] = (1 + std::cos(pi * now / period)) / (1 + std::cos(pi * (now - 1) / period)) * (lrs[i] - eta_min_) + eta_min_;
+      lrs[i] = (1 + std::cos(pi * now / period)) / (1 + std::cos(pi * (now - 1) / period)) *
+                   (lrs[i] - eta_min_) +
+               eta_min_;
     }
   }
   return lrs;

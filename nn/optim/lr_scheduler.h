@@ -1,14 +1,14 @@
-// Learning rate schedules: call step() after each epoch (or each optimizer step).
-// Source: https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate. Numbers are those of Python's
-// PyTorch, step by step; libtorch's StepLR starts one step late.
+// Learning rate schedules: call step() after each epoch (or each optimizer step). Source:
+// https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate. Numbers are those of
+// Python's PyTorch, step by step; libtorch's StepLR starts one step late.
 #pragma once
 
 #include "tarn/nn/optim/optimizer.h"
 
 namespace tarn::optim {
 
-// The optimizer must outlive its scheduler. A schedule starts from the learning rates the groups have when
-// it is made.
+// The optimizer must outlive its scheduler. A schedule starts from the learning rates the groups
+// have when it is made.
 class LRScheduler {
  public:
   explicit LRScheduler(Optimizer& optimizer);
@@ -57,8 +57,8 @@ class StepLR : public LRScheduler {
   double gamma_;
 };
 
-// Half a cosine from the initial learning rate down to eta_min in T_max steps, then back up, and so on
-// (Loshchilov and Hutter, 2017, without restarts).
+// Half a cosine from the initial learning rate down to eta_min in T_max steps, then back up, and so
+// on (Loshchilov and Hutter, 2017, without restarts).
 class CosineAnnealingLR : public LRScheduler {
  public:
   CosineAnnealingLR(Optimizer& optimizer, int64_t T_max, double eta_min = 0);

@@ -11,12 +11,14 @@ namespace {
 
 // Whether kernels may run over t and p side by side.
 bool is_like(const TensorImpl& t, const TensorImpl& p) {
-  return t.contiguous && t.dtype == p.dtype && t.numel == p.numel && t.storage.device() == p.storage.device();
+  return t.contiguous && t.dtype == p.dtype && t.numel == p.numel &&
+         t.storage.device() == p.storage.device();
 }
 
 }  // namespace
 
-Optimizer::Optimizer(const std::vector<OptimizerParamGroup>& groups, std::unique_ptr<OptimizerOptions> defaults)
+Optimizer::Optimizer(const std::vector<OptimizerParamGroup>& groups,
+                     std::unique_ptr<OptimizerOptions> defaults)
     : defaults_(std::move(defaults)) {
   defaults_->check();
   for (const OptimizerParamGroup& group : groups) add_param_group(group);
@@ -52,13 +54,16 @@ void Optimizer::zero_grad(bool set_to_none) {
     for (const Tensor& p : group.params()) {
       if (!p.grad().defined()) continue;
       Tensor& grad = p.mutable_grad();
-      if (set_to_none) grad.reset();
-      else grad.detach_().zero_();
+      if (set_to_none)
+        grad.reset();
+      else
+        grad.detach_().zero_();
     }
   }
 }
 
-// --- A step -------------------------------------------------------------------------------------------
+// --- A step
+//   -------------------------------------------------------------------------------------------
 
 Tensor Optimizer::step(LossClosure closure) {
   Tensor loss;
@@ -75,7 +80,8 @@ Tensor Optimizer::step(LossClosure closure) {
     for (int i = 0; i < OptimizerParamState::kMaxBuffers; ++i) uses[i] = uses_buffer(options, i);
     clear_batch();  // of a step that threw
     for (size_t i = 0; i < group.params().size(); ++i, ++slot) {
-      if (!batch_slots_.empty() && !(batch_slots_.back()->param.device() == slot->param.device())) flush(options);
+      if (!batch_slots_.empty() && !(batch_slots_.back()->param.device() == slot->param.device()))
+        flush(options);
       gather(*slot, uses);
     }
     flush(options);
@@ -113,13 +119,15 @@ void Optimizer::gather(Slot& slot, const bool* uses) {
   if (!slot.state) slot.state = (states_[slot.param.unsafeGetTensorImpl()] = make_state()).get();
   const TensorImpl& p = slot.param.impl();
   if (gradient.numel() != p.numel) {
-    throw ShapeError(str("[optimizer] a parameter ", slot.param.sizes(), " has a gradient ", gradient.sizes()));
+    throw ShapeError(
+        str("[optimizer] a parameter ", slot.param.sizes(), " has a gradient ", gradient.sizes()));
   }
 
   OptimTensor entry{};
   const Tensor* grad = &gradient;
   if (!is_like(gradient.impl(), p)) [[unlikely]] {
-    grad = &converted_.emplace_back(gradient.to(slot.param.device(), slot.param.dtype()).contiguous());
+    grad =
+        &converted_.emplace_back(gradient.to(slot.param.device(), slot.param.dtype()).contiguous());
   }
   entry.grad = grad->impl().data();
   entry.param = p.data();
@@ -138,7 +146,8 @@ void Optimizer::gather(Slot& slot, const bool* uses) {
       buffer = zeros(slot.param.sizes(), slot.param.options());
     } else if (!is_like(buffer.impl(), p)) [[unlikely]] {
       if (buffer.numel() != p.numel) {
-        throw ShapeError(str("[optimizer] a parameter changed its sizes to ", slot.param.sizes(), ", its state has ", buffer.sizes()));
+        throw ShapeError(str("[optimizer] a parameter changed its sizes to ", slot.param.sizes(),
+                             ", its state has ", buffer.sizes()));
       }
       buffer = buffer.to(slot.param.device(), slot.param.dtype()).contiguous();
     }
@@ -168,7 +177,8 @@ void Optimizer::clear_batch() {
   write_backs_.clear();
 }
 
-void Optimizer::update(const KernelTable&, const OptimizerOptions&, const OptimTensor*, int64_t) const {
+void Optimizer::update(const KernelTable&, const OptimizerOptions&, const OptimTensor*,
+                       int64_t) const {
   throw NotImplementedError("[optimizer] step() is not implemented: override it");
 }
 

@@ -3,8 +3,8 @@
 //   optim::SGD optimizer(net->parameters(), optim::SGDOptions(0.1).momentum(0.9));
 //   optimizer.zero_grad(); loss.backward(); optimizer.step();
 //
-// Names are libtorch's (https://pytorch.org/cppdocs/api/classtorch_1_1optim_1_1_optimizer.html); state_dict() and
-// load_state_dict() are PyTorch's and exchange files with it.
+// Names are libtorch's (https://pytorch.org/cppdocs/api/classtorch_1_1optim_1_1_optimizer.html);
+// state_dict() and load_state_dict() are PyTorch's and exchange files with it.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,8 @@
 
 namespace tarn::optim {
 
-// Goes through the fields of an options class: writes them into a dict, or reads from one those it has.
+// Goes through the fields of an options class: writes them into a dict, or reads from one those it
+// has.
 class OptionFields {
  public:
   static OptionFields writer(Value& dict) { return OptionFields(&dict, nullptr); }
@@ -39,7 +40,8 @@ class OptionFields {
   const Value* from_;
 };
 
-// The settings of a parameter group. Setters return the object: AdamOptions(1e-3).weight_decay(0.1).
+// The settings of a parameter group. Setters return the object:
+// AdamOptions(1e-3).weight_decay(0.1).
 class OptimizerOptions {
  public:
   virtual ~OptimizerOptions() = default;
@@ -79,7 +81,9 @@ class OptimizerParamGroup {
   OptimizerParamGroup(std::vector<Tensor> params, std::unique_ptr<OptimizerOptions> options)
       : params_(std::move(params)), options_(std::move(options)) {}
   OptimizerParamGroup(const OptimizerParamGroup& other)
-      : params_(other.params_), options_(other.options_ ? other.options_->clone() : nullptr), initial_lr_(other.initial_lr_) {}
+      : params_(other.params_),
+        options_(other.options_ ? other.options_->clone() : nullptr),
+        initial_lr_(other.initial_lr_) {}
   OptimizerParamGroup(OptimizerParamGroup&&) noexcept = default;
   OptimizerParamGroup& operator=(OptimizerParamGroup other) noexcept {
     params_.swap(other.params_);
@@ -93,7 +97,9 @@ class OptimizerParamGroup {
   bool has_options() const { return options_ != nullptr; }
   // Throws Error if there are none.
   OptimizerOptions& options() const {
-    TARN_CHECK(options_, "[optimizer] this parameter group has no options before it is added to an optimizer");
+    TARN_CHECK(
+        options_,
+        "[optimizer] this parameter group has no options before it is added to an optimizer");
     return *options_;
   }
   void set_options(std::unique_ptr<OptimizerOptions> options) { options_ = std::move(options); }
@@ -113,18 +119,19 @@ class Optimizer {
   using States = std::unordered_map<void*, std::shared_ptr<OptimizerParamState>>;
 
   // Throws ValueError as add_param_group() does.
-  Optimizer(const std::vector<OptimizerParamGroup>& groups, std::unique_ptr<OptimizerOptions> defaults);
+  Optimizer(const std::vector<OptimizerParamGroup>& groups,
+            std::unique_ptr<OptimizerOptions> defaults);
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  // Updates all parameters that have a gradient. A closure is called first, with gradients enabled; it
-  // computes the loss and its gradients, and step() returns the loss.
+  // Updates all parameters that have a gradient. A closure is called first, with gradients enabled;
+  // it computes the loss and its gradients, and step() returns the loss.
   virtual Tensor step(LossClosure closure = nullptr);
   void zero_grad(bool set_to_none = true);
 
-  // Throws ValueError for a parameter that is undefined, not a leaf, or in a group already, and for options
-  // that make no sense.
+  // Throws ValueError for a parameter that is undefined, not a leaf, or in a group already, and for
+  // options that make no sense.
   void add_param_group(const OptimizerParamGroup& group);
   std::vector<OptimizerParamGroup>& param_groups() { return groups_; }
   const std::vector<OptimizerParamGroup>& param_groups() const { return groups_; }
@@ -133,28 +140,31 @@ class Optimizer {
   // By parameter.unsafeGetTensorImpl(), for parameters that have been updated.
   const States& state() const { return states_; }
 
-  // {"state": {number of the parameter: {...}}, "param_groups": [{..., "params": [numbers]}]}: PyTorch's layout.
-  // Tensors share their bytes with the optimizer's.
+  // {"state": {number of the parameter: {...}}, "param_groups": [{..., "params": [numbers]}]}:
+  // PyTorch's layout. Tensors share their bytes with the optimizer's.
   Value state_dict() const;
-  // Takes over settings and copies state, converted to dtype and device of the parameters. Throws ValueError
-  // if the groups are others or the state is of another optimizer; then nothing has changed.
+  // Takes over settings and copies state, converted to dtype and device of the parameters. Throws
+  // ValueError if the groups are others or the state is of another optimizer; then nothing has
+  // changed.
   void load_state_dict(const Value& state_dict);
 
  protected:
-  // What a subclass says of itself to use the step() and state_dict() of this class. One that overrides
-  // both needs none of it.
+  // What a subclass says of itself to use the step() and state_dict() of this class. One that
+  // overrides both needs none of it.
   struct StateLayout {
     bool has_step;
-    int required;                                        // so many first buffers always exist
+    int required;                                         // so many first buffers always exist
     const char* names[OptimizerParamState::kMaxBuffers];  // of buffers, null beyond the last
   };
   virtual StateLayout layout() const { return {}; }
-  virtual std::shared_ptr<OptimizerParamState> make_state() const { return std::make_shared<OptimizerParamState>(); }
+  virtual std::shared_ptr<OptimizerParamState> make_state() const {
+    return std::make_shared<OptimizerParamState>();
+  }
   // Whether an update with these settings uses buffer i.
   virtual bool uses_buffer(const OptimizerOptions& /*options*/, int /*i*/) const { return false; }
   // Updates parameters of one device in one pass.
-  virtual void update(const KernelTable& table, const OptimizerOptions& options, const OptimTensor* tensors,
-                      int64_t count) const;
+  virtual void update(const KernelTable& table, const OptimizerOptions& options,
+                      const OptimTensor* tensors, int64_t count) const;
 
  private:
   // A parameter of a group, in order, and its state; kept so that a step looks nothing up.
@@ -175,8 +185,9 @@ class Optimizer {
   // The update being put together; members so that their memory is kept.
   std::vector<OptimTensor> batch_;
   std::vector<Slot*> batch_slots_;
-  std::vector<Tensor> converted_;                       // gradients in the parameter's form
-  std::vector<std::pair<Tensor, Tensor>> write_backs_;  // contiguous copies of parameters that are not
+  std::vector<Tensor> converted_;  // gradients in the parameter's form
+  std::vector<std::pair<Tensor, Tensor>>
+      write_backs_;  // contiguous copies of parameters that are not
 };
 
 }  // namespace tarn::optim

@@ -5,12 +5,15 @@
 
 namespace tarn::optim {
 
-const Value* OptionFields::find(const char* key) const { return from_ ? from_->find(key) : nullptr; }
+const Value* OptionFields::find(const char* key) const {
+  return from_ ? from_->find(key) : nullptr;
+}
 
 void OptionFields::operator()(const char* key, double& field) {
   if (to_) to_->set(key, field);
   // PyTorch's learning rate may be a tensor.
-  if (const Value* v = find(key)) field = v->is_tensor() ? v->to_tensor().item<double>() : v->to_double();
+  if (const Value* v = find(key))
+    field = v->is_tensor() ? v->to_tensor().item<double>() : v->to_double();
 }
 
 void OptionFields::operator()(const char* key, bool& field) {
@@ -26,7 +29,8 @@ void OptionFields::operator()(const char* key, int64_t& field) {
 void OptionFields::operator()(const char* key, double& first, double& second) {
   if (to_) to_->set(key, Value::tuple({first, second}));
   if (const Value* v = find(key)) {
-    if (v->size() != 2) throw ValueError(str("[load_state_dict] '", key, "' must have 2 elements, got ", v->size()));
+    if (v->size() != 2)
+      throw ValueError(str("[load_state_dict] '", key, "' must have 2 elements, got ", v->size()));
     first = v->elements()[0].to_double();
     second = v->elements()[1].to_double();
   }
@@ -67,8 +71,9 @@ void Optimizer::load_state_dict(const Value& state_dict) {
   const Value& groups = state_dict.at("param_groups");
   const Value& saved = state_dict.at("state");
   if (groups.size() != groups_.size()) {
-    throw ValueError(str("[load_state_dict] loaded state dict has a different number of parameter groups: ", groups.size(),
-                         ", the optimizer has ", groups_.size()));
+    throw ValueError(
+        str("[load_state_dict] loaded state dict has a different number of parameter groups: ",
+            groups.size(), ", the optimizer has ", groups_.size()));
   }
   std::vector<OptimizerParamGroup> new_groups = groups_;
   States new_states;
@@ -77,8 +82,11 @@ void Optimizer::load_state_dict(const Value& state_dict) {
     const Value& entry = groups.elements()[g];
     const auto& numbers = entry.at("params").elements();
     if (numbers.size() != group.params().size()) {
-      throw ValueError(str("[load_state_dict] loaded state dict contains a parameter group that doesn't match the size of optimizer's "
-                           "group: group ", g, " has ", numbers.size(), " parameters, the optimizer's ", group.params().size()));
+      throw ValueError(
+          str("[load_state_dict] loaded state dict contains a parameter group that doesn't match "
+              "the size of optimizer's "
+              "group: group ",
+              g, " has ", numbers.size(), " parameters, the optimizer's ", group.params().size()));
     }
     entry.at("lr");
     OptionFields fields = OptionFields::reader(entry);
@@ -87,7 +95,8 @@ void Optimizer::load_state_dict(const Value& state_dict) {
     if (const Value* lr = entry.find("initial_lr")) group.set_initial_lr(lr->to_double());
     for (size_t i = 0; i < numbers.size(); ++i) {
       const Tensor& p = group.params()[i];
-      if (const Value* state = saved.find(numbers[i])) new_states[p.unsafeGetTensorImpl()] = read_state(*state, p);
+      if (const Value* state = saved.find(numbers[i]))
+        new_states[p.unsafeGetTensorImpl()] = read_state(*state, p);
     }
   }
   groups_ = std::move(new_groups);
@@ -95,11 +104,13 @@ void Optimizer::load_state_dict(const Value& state_dict) {
   slots_.clear();
 }
 
-std::shared_ptr<OptimizerParamState> Optimizer::read_state(const Value& saved, const Tensor& param) const {
+std::shared_ptr<OptimizerParamState> Optimizer::read_state(const Value& saved,
+                                                           const Tensor& param) const {
   const StateLayout names = layout();
   std::shared_ptr<OptimizerParamState> state = make_state();
   const auto wrong = [](const std::string& what) {
-    throw ValueError("[load_state_dict] " + what + ". HINT: is this the state of another kind of optimizer?");
+    throw ValueError("[load_state_dict] " + what +
+                     ". HINT: is this the state of another kind of optimizer?");
   };
   for (const auto& [key, value] : saved.entries()) {
     const std::string& name = key.to_string();
@@ -113,9 +124,13 @@ std::shared_ptr<OptimizerParamState> Optimizer::read_state(const Value& saved, c
     if (i == OptimizerParamState::kMaxBuffers) wrong("unknown state '" + name + "'");
     const Tensor& t = value.to_tensor();
     if (!(t.sizes() == param.sizes())) {
-      throw ShapeError(str("[load_state_dict] '", name, "' has sizes ", t.sizes(), ", its parameter ", param.sizes()));
+      throw ShapeError(str("[load_state_dict] '", name, "' has sizes ", t.sizes(),
+                           ", its parameter ", param.sizes()));
     }
-    state->buffers_[i] = t.detach().to(param.device(), param.dtype(), /*non_blocking=*/false, /*copy=*/true).contiguous();
+    state->buffers_[i] =
+        t.detach()
+            .to(param.device(), param.dtype(), /*non_blocking=*/false, /*copy=*/true)
+            .contiguous();
   }
   if (names.has_step && !saved.contains("step")) wrong("there is no state 'step'");
   for (int i = 0; i < names.required; ++i) {

@@ -27,8 +27,8 @@ bool SGD::uses_buffer(const OptimizerOptions& options, int i) const {
   return i == 0 && static_cast<const SGDOptions&>(options).momentum() != 0;
 }
 
-void SGD::update(const KernelTable& table, const OptimizerOptions& options, const OptimTensor* tensors,
-                 int64_t count) const {
+void SGD::update(const KernelTable& table, const OptimizerOptions& options,
+                 const OptimTensor* tensors, int64_t count) const {
   if (!table.sgd_step) missing_kernel("sgd_step", table);
   table.sgd_step(static_cast<const SGDOptions&>(options).step_, tensors, count);
 }

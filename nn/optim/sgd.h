@@ -1,4 +1,5 @@
-// Stochastic gradient descent. Source: https://pytorch.org/docs/stable/generated/torch.optim.SGD.html
+// Stochastic gradient descent. Source:
+// https://pytorch.org/docs/stable/generated/torch.optim.SGD.html
 #pragma once
 
 #include "tarn/nn/optim/optimizer.h"
@@ -46,13 +47,16 @@ struct SGDParamState : OptimizerParamState {
 
 class SGD : public Optimizer {
  public:
-  SGD(const std::vector<OptimizerParamGroup>& groups, const SGDOptions& defaults) : Optimizer(groups, defaults.clone()) {}
+  SGD(const std::vector<OptimizerParamGroup>& groups, const SGDOptions& defaults)
+      : Optimizer(groups, defaults.clone()) {}
   SGD(std::vector<Tensor> params, const SGDOptions& defaults)
       : SGD(std::vector<OptimizerParamGroup>{std::move(params)}, defaults) {}
 
  protected:
   StateLayout layout() const override { return {false, 0, {"momentum_buffer", nullptr, nullptr}}; }
-  std::shared_ptr<OptimizerParamState> make_state() const override { return std::make_shared<SGDParamState>(); }
+  std::shared_ptr<OptimizerParamState> make_state() const override {
+    return std::make_shared<SGDParamState>();
+  }
   bool uses_buffer(const OptimizerOptions& options, int i) const override;
   void update(const KernelTable& table, const OptimizerOptions& options, const OptimTensor* tensors,
               int64_t count) const override;

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "harness.h"
+#include "tarn/tests/bench/harness.h"
 
 namespace bench {
 

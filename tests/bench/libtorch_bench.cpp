@@ -2,7 +2,7 @@
 #include <torch/torch.h>
 
 namespace lib = torch;
-#include "cases.h"
+#include "tarn/tests/bench/cases.h"
 
 int main(int argc, char** argv) {
   return bench::run<lib::AutoGradMode>(argc, argv, bench::cases(),

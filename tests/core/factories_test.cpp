@@ -49,12 +49,16 @@ TEST_CASE("full takes its dtype from the value unless told") {
 }
 
 TEST_CASE("a tensor that cannot exist is refused before anything is allocated") {
-  CHECK_THROWS_WITH_TEXT(zeros({-1, 2}), "Trying to create tensor with negative dimension -1: [-1, 2]");
-  CHECK_THROWS_WITH_TEXT(empty({int64_t{1} << 40, int64_t{1} << 40}), "more bytes than can be counted");
-  CHECK_THROWS_WITH_TEXT(empty({0, int64_t{1} << 40, int64_t{1} << 40}), "more bytes than can be counted");
+  CHECK_THROWS_WITH_TEXT(zeros({-1, 2}),
+                         "Trying to create tensor with negative dimension -1: [-1, 2]");
+  CHECK_THROWS_WITH_TEXT(empty({int64_t{1} << 40, int64_t{1} << 40}),
+                         "more bytes than can be counted");
+  CHECK_THROWS_WITH_TEXT(empty({0, int64_t{1} << 40, int64_t{1} << 40}),
+                         "more bytes than can be counted");
   CHECK_THROWS_WITH_TEXT(empty({int64_t{1} << 60}, kDouble), "more bytes than can be counted");
   CHECK_THROWS_AS(tarn::empty(std::vector<int64_t>(65, 1)), Error);
-  CHECK_THROWS_WITH_TEXT(ones({2}, dtype(kLong).requires_grad(true)), "Only Tensors of floating point");
+  CHECK_THROWS_WITH_TEXT(ones({2}, dtype(kLong).requires_grad(true)),
+                         "Only Tensors of floating point");
   CHECK(tarn::empty(std::vector<int64_t>(64, 1)).dim() == 64);
 }
 
@@ -110,7 +114,7 @@ TEST_CASE("linspace includes both ends") {
   CHECK(elements<int64_t>(linspace(0, 10, 4, kLong)) == Longs{0, 3, 6, 10});
   CHECK(elements<float>(linspace(2, 5, 1)) == Floats{2});
   CHECK(linspace(0, 1, 0).numel() == 0);
-  for (int64_t n : {3, 7, 49, 1001}) {
+  for (int64_t n : {3, 38, 1001}) {  // 0.1 + 37 * step is not 0.7
     CHECK(linspace(0.1, 0.7, n, kDouble)[-1].item<double>() == 0.7);
   }
   CHECK_THROWS_WITH_TEXT(linspace(0, 1, -1), "number of steps must be non-negative");
@@ -149,12 +153,16 @@ TEST_CASE("tensor copies vectors and array references") {
 }
 
 TEST_CASE("tensor names the part of a list that does not fit") {
-  CHECK_THROWS_WITH_TEXT(tensor({{{1, 2}, {3, 4}}, {{5, 6}, {7}}}),
-                         "Expected all sub-lists to have sizes: 2 (e.g. {5, 6}), but got sub-list {7} with sizes: 1");
-  CHECK_THROWS_WITH_TEXT(tensor({{{1, 2}, {3, 4}}, {{5, 6}}}), "sizes: 2 2 (e.g. {{1, 2}, {3, 4}})");
-  CHECK_THROWS_WITH_TEXT(tensor({1, 2.5}), "Expected all elements of the tensor to have the same scalar type: Int, "
-                                           "but got element of scalar type: Double");
-  CHECK_THROWS_WITH_TEXT(tensor({true, 2}), "scalar type: Bool, but got element of scalar type: Int");
+  CHECK_THROWS_WITH_TEXT(
+      tensor({{{1, 2}, {3, 4}}, {{5, 6}, {7}}}),
+      "Expected all sub-lists to have sizes: 2 (e.g. {5, 6}), but got sub-list {7} with sizes: 1");
+  CHECK_THROWS_WITH_TEXT(tensor({{{1, 2}, {3, 4}}, {{5, 6}}}),
+                         "sizes: 2 2 (e.g. {{1, 2}, {3, 4}})");
+  CHECK_THROWS_WITH_TEXT(tensor({1, 2.5}),
+                         "Expected all elements of the tensor to have the same scalar type: Int, "
+                         "but got element of scalar type: Double");
+  CHECK_THROWS_WITH_TEXT(tensor({true, 2}),
+                         "scalar type: Bool, but got element of scalar type: Int");
   CHECK_THROWS_WITH_TEXT(tensor({300}, kByte), "cannot be converted");
 }
 
@@ -169,7 +177,9 @@ TEST_CASE("a data container says what it holds and prints as it was written") {
   CHECK(number.is_scalar());
   CHECK(list.is_init_list());
   CHECK(values.is_tensor());
-  CHECK_THROWS_WITH_TEXT(number.init_list(), "Can only call `init_list()` on a TensorDataContainer that has `is_init_list() == true`");
+  CHECK_THROWS_WITH_TEXT(
+      number.init_list(),
+      "Can only call `init_list()` on a TensorDataContainer that has `is_init_list() == true`");
   CHECK_THROWS_WITH_TEXT(list.tensor(), "Can only call `tensor()`");
   CHECK_THROWS_WITH_TEXT(values.scalar(), "Can only call `scalar()`");
 }
@@ -268,7 +278,8 @@ TEST_CASE("random factories have the asked ranges, dtypes and defaults") {
 TEST_CASE("random factories refuse dtypes and ranges that cannot be") {
   CHECK_THROWS_AS(rand({2}, kLong), TypeError);
   CHECK_THROWS_AS(randn({2}, kBool), TypeError);
-  CHECK_THROWS_WITH_TEXT(randint(5, 5, {2}), "random_ expects 'from' to be less than 'to', but got from=5 >= to=5");
+  CHECK_THROWS_WITH_TEXT(randint(5, 5, {2}),
+                         "random_ expects 'from' to be less than 'to', but got from=5 >= to=5");
   CHECK_THROWS_WITH_TEXT(randint(0, 300, {2}, kByte), "to - 1 is out of bounds");
   CHECK_THROWS_WITH_TEXT(randint(-1, 3, {2}, kByte), "from is out of bounds");
   CHECK_THROWS_WITH_TEXT(randperm(-1), "n must be non-negative");

@@ -50,7 +50,11 @@ TEST_CASE("gradients flow through index_select, gather and masked_select") {
   check([](const Inputs& in) { return in[0].index_select(1, tensor({3, 3, 0})); }, {x});
   check([](const Inputs& in) { return in[0].gather(1, tensor({{0, 0, 3}, {1, 2, 2}})); }, {x});
   check([](const Inputs& in) { return in[0].gather(0, tensor({{0, 2}})); }, {x});
-  check([](const Inputs& in) { return in[0].masked_select(tensor({true, false, true, false})); }, {x});
+  check(
+      [](const Inputs& in) {
+        return in[0].masked_select(tensor({true, false, true, false}));
+      },
+      {x});
   check([](const Inputs& in) { return in[0].gather(0, tensor(0)); }, {leaf({})});
   check([](const Inputs& in) { return in[0].index_select(0, tensor(0)); }, {leaf({})});
 }
@@ -60,10 +64,19 @@ TEST_CASE("gradients flow to both operands of scatter, index_add, index_copy and
   const Tensor index = tensor({{0, 3, 1}, {2, 1, 0}});
   check([&](const Inputs& in) { return in[0].scatter(1, index, in[1]); }, {x, source});
   check([&](const Inputs& in) { return in[0].scatter(1, index, 2.5); }, {x});
-  check([&](const Inputs& in) { return in[0].scatter_add(1, index.clamp_max(1), in[1]); }, {x, source});
+  check([&](const Inputs& in) { return in[0].scatter_add(1, index.clamp_max(1), in[1]); },
+        {x, source});
   check([&](const Inputs& in) { return in[0].scatter(1, tensor({{2, 0}}), in[1]); }, {x, source});
-  check([&](const Inputs& in) { return in[0].index_add(0, tensor({1, 1}), in[1], 3); }, {x, leaf({2, 4})});
-  check([&](const Inputs& in) { return in[0].clone().index_copy_(0, tensor({2, 0}), in[1]); }, {x, leaf({2, 4})});
+  check(
+      [&](const Inputs& in) {
+        return in[0].index_add(0, tensor({1, 1}), in[1], 3);
+      },
+      {x, leaf({2, 4})});
+  check(
+      [&](const Inputs& in) {
+        return in[0].clone().index_copy_(0, tensor({2, 0}), in[1]);
+      },
+      {x, leaf({2, 4})});
   check([&](const Inputs& in) { return in[0].clone().index_fill_(1, tensor({2, 0}), 7); }, {x});
   const Tensor mask = tensor({{true}, {false}, {true}});
   check([&](const Inputs& in) { return in[0].masked_fill(mask, 2); }, {x});
@@ -74,12 +87,26 @@ TEST_CASE("gradients flow to both operands of scatter, index_add, index_copy and
 TEST_CASE("gradients flow to the tensor and to the values of index_put_") {
   const Tensor x = leaf({3, 4});
   const Tensor rows = tensor({0, 2}), repeated = tensor({1, 1});
-  check([&](const Inputs& in) { return in[0].clone().index_put_({rows}, in[1]); }, {x, leaf({2, 4})});
+  check([&](const Inputs& in) { return in[0].clone().index_put_({rows}, in[1]); },
+        {x, leaf({2, 4})});
   check([&](const Inputs& in) { return in[0].clone().index_put_({rows}, in[1]); }, {x, leaf({4})});
-  check([&](const Inputs& in) { return in[0].clone().index_put_({Slice(), rows}, in[1]); }, {x, leaf({})});
-  check([&](const Inputs& in) { return in[0].clone().index_put_({repeated}, in[1], true); }, {x, leaf({2, 4})});
-  check([&](const Inputs& in) { return in[0].clone().index_put_({1, Slice(0, 2)}, in[1]); }, {x, leaf({2})});
-  check([&](const Inputs& in) { return in[0].clone().index_put_({tensor({true, false, true})}, in[1]); }, {x, leaf({2, 4})});
+  check(
+      [&](const Inputs& in) {
+        return in[0].clone().index_put_({Slice(), rows}, in[1]);
+      },
+      {x, leaf({})});
+  check([&](const Inputs& in) { return in[0].clone().index_put_({repeated}, in[1], true); },
+        {x, leaf({2, 4})});
+  check(
+      [&](const Inputs& in) {
+        return in[0].clone().index_put_({1, Slice(0, 2)}, in[1]);
+      },
+      {x, leaf({2})});
+  check(
+      [&](const Inputs& in) {
+        return in[0].clone().index_put_({tensor({true, false, true})}, in[1]);
+      },
+      {x, leaf({2, 4})});
 }
 
 TEST_CASE("an in-place write through a view is seen by the gradients of its base") {

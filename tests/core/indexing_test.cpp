@@ -1,7 +1,7 @@
+#include "tarn/core/indexing.h"
 #include "tarn/core/autograd.h"
 #include "tarn/core/factories.h"
 #include "tarn/core/functions.h"
-#include "tarn/core/indexing.h"
 #include "tarn/core/print.h"
 #include "tarn/core/testing.h"
 #include "tarn/tests/support/catch.h"
@@ -34,7 +34,8 @@ TEST_CASE("indices print as libtorch prints them") {
   CHECK(str(TensorIndex(tensor({1, 2}))) == " 1\n 2\n[ CPULongType{2} ]");
   CHECK(str(Slice(None, 5)) == "0:5:1");
   CHECK(str(TensorIndex(false)) == "false");
-  CHECK_THROWS_WITH_TEXT(TensorIndex(".."), "Expected \"...\" to represent an ellipsis index, but got \"..\"");
+  CHECK_THROWS_WITH_TEXT(TensorIndex(".."),
+                         "Expected \"...\" to represent an ellipsis index, but got \"..\"");
   CHECK_THROWS_WITH_TEXT(Slice(0, 1, 0), "slice step cannot be zero");
   CHECK_THROWS_WITH_TEXT(Slice(0, 1, -1), "step must be greater than zero");
 }
@@ -130,7 +131,8 @@ TEST_CASE("a uint8 mask works with a warning") {
   const Tensor x = arange(3);
   CHECK(longs(x.index({tensor({1, 0, 2}, kByte)})) == Longs{0, 2});
   REQUIRE(warnings.texts.size() == 1);
-  CHECK(warnings.texts[0].find("indexing with dtype torch.uint8 is now deprecated") != std::string::npos);
+  CHECK(warnings.texts[0].find("indexing with dtype torch.uint8 is now deprecated") !=
+        std::string::npos);
   x.index_put_({tensor({1, 0, 0}, kByte)}, 7);
   CHECK(warnings.texts.size() == 2);
 }
@@ -139,21 +141,30 @@ TEST_CASE("wrong indices are refused with libtorch's words") {
   const Tensor x = arange(6).reshape({2, 3});
   CHECK_THROWS_WITH_TEXT(x.index({5}), "index 5 is out of bounds for dimension 0 with size 2");
   CHECK_THROWS_WITH_TEXT(x.index({0, -4}), "index -4 is out of bounds for dimension 1 with size 3");
-  CHECK_THROWS_WITH_TEXT(x.index({tensor({0}), tensor({3})}), "index 3 is out of bounds for dimension 1 with size 3");
+  CHECK_THROWS_WITH_TEXT(x.index({tensor({0}), tensor({3})}),
+                         "index 3 is out of bounds for dimension 1 with size 3");
   CHECK_THROWS_WITH_TEXT(x.index({0, 0, 0}), "too many indices for tensor of dimension 2");
-  CHECK_THROWS_WITH_TEXT(x.index({zeros({2, 3, 1}, kBool)}), "too many indices for tensor of dimension 2");
+  CHECK_THROWS_WITH_TEXT(x.index({zeros({2, 3, 1}, kBool)}),
+                         "too many indices for tensor of dimension 2");
   CHECK_THROWS_WITH_TEXT(x.index({"...", "..."}), "single ellipsis");
-  CHECK_THROWS_WITH_TEXT(x.index({tensor({1.5})}), "tensors used as indices must be long, int, byte or bool tensors");
+  CHECK_THROWS_WITH_TEXT(x.index({tensor({1.5})}),
+                         "tensors used as indices must be long, int, byte or bool tensors");
   CHECK_THROWS_WITH_TEXT(x.index({tensor(1.5)}), "tensors used as indices must be");
   CHECK_THROWS_WITH_TEXT(x.index({zeros({2, 2}, kBool)}),
-                         "The shape of the mask [2, 2] at index 1 does not match the shape of the indexed tensor [2, 3] at index 1");
-  CHECK_THROWS_WITH_TEXT(x.index({tensor({0, 1}), tensor({0, 1, 2})}),
-                         "shape mismatch: indexing tensors could not be broadcast together with shapes [2], [3]");
-  CHECK_THROWS_WITH_TEXT(zeros({2, 0}).index({Slice(), tensor({0})}), "out of bounds for dimension with size 0");
-  CHECK_THROWS_WITH_TEXT(zeros({0, 2}).index({tensor({1}), Slice(0, 0)}), "out of bounds for dimension with size 0");
+                         "The shape of the mask [2, 2] at index 1 does not match the shape of the "
+                         "indexed tensor [2, 3] at index 1");
+  CHECK_THROWS_WITH_TEXT(
+      x.index({tensor({0, 1}), tensor({0, 1, 2})}),
+      "shape mismatch: indexing tensors could not be broadcast together with shapes [2], [3]");
+  CHECK_THROWS_WITH_TEXT(zeros({2, 0}).index({Slice(), tensor({0})}),
+                         "out of bounds for dimension with size 0");
+  CHECK_THROWS_WITH_TEXT(zeros({0, 2}).index({tensor({1}), Slice(0, 0)}),
+                         "out of bounds for dimension with size 0");
   CHECK_THROWS_WITH_TEXT(tensor(1).index({0}), "invalid index of a 0-dim tensor");
-  CHECK_THROWS_WITH_TEXT(x.index({}), "Passing an empty index list to Tensor::index() is not valid syntax");
-  CHECK_THROWS_WITH_TEXT(x.index_put_({}, 1), "Passing an empty index list to Tensor::index_put_() is not valid syntax");
+  CHECK_THROWS_WITH_TEXT(x.index({}),
+                         "Passing an empty index list to Tensor::index() is not valid syntax");
+  CHECK_THROWS_WITH_TEXT(x.index_put_({}, 1),
+                         "Passing an empty index list to Tensor::index_put_() is not valid syntax");
   CHECK_THROWS_WITH_TEXT(x[Tensor()], "Can only index with tensors that are defined");
   CHECK_THROWS_WITH_TEXT(x.index({Tensor()}), "undefined");
 }
@@ -187,11 +198,14 @@ TEST_CASE("index_put_ may read from what it writes to") {
 TEST_CASE("index_put_ that fails changes nothing") {
   const Tensor x = zeros({4}, kLong);
   CHECK_THROWS_WITH_TEXT(x.index_put_({tensor({0, 1})}, tensor({1, 2, 3})),
-                         "shape mismatch: value tensor of shape [3] cannot be broadcast to indexing result of shape [2]");
+                         "shape mismatch: value tensor of shape [3] cannot be broadcast to "
+                         "indexing result of shape [2]");
   CHECK_THROWS_WITH_TEXT(x.index_put_({Slice(0, 2)}, tensor({1, 2, 3})), "shape mismatch");
   CHECK_THROWS_WITH_TEXT(x.index_put_({tensor({0, 1})}, tensor({1.5})),
-                         "Index put requires the source and destination dtypes match, got Long for the destination and Float for the source.");
-  CHECK_THROWS_WITH_TEXT(x.index_put_({tensor({0, 9})}, 1), "index 9 is out of bounds for dimension 0 with size 4");
+                         "Index put requires the source and destination dtypes match, got Long for "
+                         "the destination and Float for the source.");
+  CHECK_THROWS_WITH_TEXT(x.index_put_({tensor({0, 9})}, 1),
+                         "index 9 is out of bounds for dimension 0 with size 4");
   CHECK_THROWS_AS(zeros({1}).expand({4}).index_put_({tensor({0, 1})}, 1), Error);
   CHECK(longs(x) == Longs(4, 0));
   CHECK(x._version() == 0);
@@ -203,24 +217,33 @@ TEST_CASE("gather and scatter address positions along one dimension") {
   CHECK(longs(x.gather(1, index)) == Longs{2, 0, 4, 4});
   CHECK(longs(x.t().gather(0, index.t())) == Longs{2, 4, 0, 4});
   CHECK(longs(tensor(5).gather(0, tensor(0))) == Longs{5});
-  CHECK(longs(zeros({2, 3}, kLong).scatter(1, index, tensor({{1, 2}, {3, 4}}))) == Longs{2, 0, 1, 0, 4, 0});
-  CHECK(longs(zeros({2, 3}, kLong).scatter_add(1, index, tensor({{1, 2}, {3, 4}}))) == Longs{2, 0, 1, 0, 7, 0});
-  CHECK(longs(zeros({2, 3}, kLong).scatter(1, tensor({{1}}), tensor({{4, 5, 6}, {7, 8, 9}}))) == Longs{0, 4, 0, 0, 0, 0});
+  CHECK(longs(zeros({2, 3}, kLong).scatter(1, index, tensor({{1, 2}, {3, 4}}))) ==
+        Longs{2, 0, 1, 0, 4, 0});
+  CHECK(longs(zeros({2, 3}, kLong).scatter_add(1, index, tensor({{1, 2}, {3, 4}}))) ==
+        Longs{2, 0, 1, 0, 7, 0});
+  CHECK(longs(zeros({2, 3}, kLong).scatter(1, tensor({{1}}), tensor({{4, 5, 6}, {7, 8, 9}}))) ==
+        Longs{0, 4, 0, 0, 0, 0});
   CHECK(longs(zeros({2, 3}, kLong).scatter(-1, index, 9)) == Longs{9, 0, 9, 0, 9, 0});
   CHECK(x.gather(1, empty({0}, kLong)).sizes().vec() == Longs{0});
 }
 
 TEST_CASE("gather and scatter refuse shapes, dtypes and positions that do not fit") {
   const Tensor x = arange(6).reshape({2, 3});
-  CHECK_THROWS_WITH_TEXT(x.gather(0, tensor({{5, 0, 0}})), "index 5 is out of bounds for dimension 0 with size 2");
-  CHECK_THROWS_WITH_TEXT(x.gather(0, tensor({{-1, 0, 0}})), "index -1 is out of bounds for dimension 0 with size 2");
+  CHECK_THROWS_WITH_TEXT(x.gather(0, tensor({{5, 0, 0}})),
+                         "index 5 is out of bounds for dimension 0 with size 2");
+  CHECK_THROWS_WITH_TEXT(x.gather(0, tensor({{-1, 0, 0}})),
+                         "index -1 is out of bounds for dimension 0 with size 2");
   CHECK_THROWS_WITH_TEXT(x.scatter(0, tensor({{0, -1}}), 1), "index -1 is out of bounds");
-  CHECK_THROWS_WITH_TEXT(x.gather(0, tensor({0})), "Index tensor must have the same number of dimensions as input tensor");
-  CHECK_THROWS_WITH_TEXT(x.gather(1, zeros({3, 1}, kLong)), "Size does not match at dimension 0 expected index [3, 1]");
+  CHECK_THROWS_WITH_TEXT(x.gather(0, tensor({0})),
+                         "Index tensor must have the same number of dimensions as input tensor");
+  CHECK_THROWS_WITH_TEXT(x.gather(1, zeros({3, 1}, kLong)),
+                         "Size does not match at dimension 0 expected index [3, 1]");
   CHECK_THROWS_WITH_TEXT(x.gather(0, zeros({1, 1})), "Expected dtype int64 for index");
   CHECK_THROWS_WITH_TEXT(x.gather(2, tensor({{0}})), "Dimension out of range");
-  CHECK_THROWS_WITH_TEXT(x.scatter(0, zeros({1, 3}, kLong), ones({1, 3})), "Expected self.dtype to be equal to src.dtype");
-  CHECK_THROWS_WITH_TEXT(x.scatter(0, zeros({2, 3}, kLong), ones({1, 3}, kLong)), "to be no larger than src [1, 3]");
+  CHECK_THROWS_WITH_TEXT(x.scatter(0, zeros({1, 3}, kLong), ones({1, 3})),
+                         "Expected self.dtype to be equal to src.dtype");
+  CHECK_THROWS_WITH_TEXT(x.scatter(0, zeros({2, 3}, kLong), ones({1, 3}, kLong)),
+                         "to be no larger than src [1, 3]");
   CHECK_THROWS_AS(x.scatter_(0, zeros({2, 4}, kLong), 1), ShapeError);
 }
 
@@ -238,10 +261,14 @@ TEST_CASE("index_select, index_add, index_copy and index_fill work on whole slic
   CHECK(longs(y) == Longs{8, 1, 7, 6, 4, 9});
   y.index_fill_(0, tensor({1}), 5);
   CHECK(longs(y) == Longs{8, 1, 7, 5, 5, 5});
-  CHECK_THROWS_WITH_TEXT(x.index_select(0, tensor({7})), "index 7 is out of bounds for dimension 0 with size 2");
-  CHECK_THROWS_WITH_TEXT(x.index_select(0, tensor({-1})), "index -1 is out of bounds for dimension 0 with size 2");
-  CHECK_THROWS_WITH_TEXT(x.index_select(0, zeros({1, 1}, kLong)), "Index is supposed to be a vector");
-  CHECK_THROWS_WITH_TEXT(x.index_add(0, tensor({0}), rows), "Number of indices (1) should be equal to source.size(0)");
+  CHECK_THROWS_WITH_TEXT(x.index_select(0, tensor({7})),
+                         "index 7 is out of bounds for dimension 0 with size 2");
+  CHECK_THROWS_WITH_TEXT(x.index_select(0, tensor({-1})),
+                         "index -1 is out of bounds for dimension 0 with size 2");
+  CHECK_THROWS_WITH_TEXT(x.index_select(0, zeros({1, 1}, kLong)),
+                         "Index is supposed to be a vector");
+  CHECK_THROWS_WITH_TEXT(x.index_add(0, tensor({0}), rows),
+                         "Number of indices (1) should be equal to source.size(0)");
   CHECK_THROWS_AS(x.index_add(0, tensor({0}), ones({1, 3})), TypeError);
 }
 
@@ -270,7 +297,8 @@ TEST_CASE("masked_select and masked_fill broadcast their mask") {
   y.t().masked_fill_(tensor({true, false}), tensor(9));
   CHECK(longs(y) == Longs{9, 9, 9, 3, 0, 0});
   CHECK_THROWS_WITH_TEXT(x.masked_fill(ones({2, 3}), 1), "only supports boolean masks");
-  CHECK_THROWS_WITH_TEXT(x.masked_fill(columns, tensor({1})), "only supports a 0-dimensional value tensor");
+  CHECK_THROWS_WITH_TEXT(x.masked_fill(columns, tensor({1})),
+                         "only supports a 0-dimensional value tensor");
   CHECK_THROWS_AS(y.masked_fill_(ones({2, 2, 3}, kBool), 1), ShapeError);
   CHECK_THROWS_AS(x.masked_select(ones({2, 2}, kBool)), ShapeError);
   CHECK_THROWS_AS(x.masked_select(ones({3})), TypeError);

@@ -14,8 +14,9 @@
 
 namespace tarn::testing {
 
-// The reference of an op with its default parameters, and the interval its arguments are drawn from.
-// Gradients are checked there too, so it keeps off kinks by `kink` (multiples of it are avoided).
+// The reference of an op with its default parameters, and the interval its arguments are drawn
+// from. Gradients are checked there too, so it keeps off kinks by `kink` (multiples of it are
+// avoided).
 struct UnaryReference {
   std::string_view name;
   double (*value)(double);

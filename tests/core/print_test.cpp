@@ -10,7 +10,8 @@ using namespace tarn;
 
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity(), kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInf = std::numeric_limits<double>::infinity(),
+                 kNan = std::numeric_limits<double>::quiet_NaN();
 
 Tensor doubles(const std::vector<double>& values) { return tensor(values, kDouble); }
 
@@ -27,7 +28,8 @@ TEST_CASE("whole numbers print without a point") {
   CHECK(str(tensor({-1, 20, 300})) == "  -1\n  20\n 300\n[ CPULongType{3} ]");
   CHECK(str(tensor({true, false})) == " 1\n 0\n[ CPUBoolType{2} ]");
   CHECK(str(doubles({1234567, 1})) == "1.23457e+06\n       1\n[ CPUDoubleType{2} ]");
-  CHECK(str(tensor({int64_t{1} << 40, int64_t{-1}})) == " 1.0995e+12\n-1.0000e+00\n[ CPULongType{2} ]");
+  CHECK(str(tensor({int64_t{1} << 40, int64_t{-1}})) ==
+        " 1.0995e+12\n-1.0000e+00\n[ CPULongType{2} ]");
 }
 
 TEST_CASE("a common power of ten is printed once") {

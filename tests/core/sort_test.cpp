@@ -127,7 +127,8 @@ TEST_CASE("the gradient of a running product is right where elements are zero") 
   check([](const Inputs& in) { return in[0].cumprod(0); }, {leaf({2, 0, 3, 4}, {4})});
   check([](const Inputs& in) { return in[0].cumprod(0); }, {leaf({0, 2, 3}, {3})});
   check([](const Inputs& in) { return in[0].cumprod(0); }, {leaf({2, 0, 3, 0, 5}, {5})});
-  check([](const Inputs& in) { return in[0].cumprod(1); }, {leaf({1, 2, 3, 0, 0, 0, 4, 0, 5}, {3, 3})});
+  check([](const Inputs& in) { return in[0].cumprod(1); },
+        {leaf({1, 2, 3, 0, 0, 0, 4, 0, 5}, {3, 3})});
 }
 
 TEST_CASE("multinomial draws categories with their probabilities") {
@@ -153,12 +154,15 @@ TEST_CASE("multinomial draws PyTorch's categories under the same seed") {
 }
 
 TEST_CASE("multinomial refuses what is no distribution") {
-  CHECK_THROWS_WITH_TEXT(arange(2).multinomial(1), "only supports floating-point dtypes for input, got: Long");
+  CHECK_THROWS_WITH_TEXT(arange(2).multinomial(1),
+                         "only supports floating-point dtypes for input, got: Long");
   CHECK_THROWS_WITH_TEXT(zeros({2}).multinomial(1), "invalid multinomial distribution");
   CHECK_THROWS_WITH_TEXT(tensor({1.0, 0.0}).multinomial(2), "invalid multinomial distribution");
   CHECK_THROWS_WITH_TEXT(tensor({1.0, -1.0}).multinomial(1), "either `inf`, `nan` or element < 0");
-  CHECK_THROWS_WITH_TEXT(tensor({1.0, std::nan("")}).multinomial(1), "either `inf`, `nan` or element < 0");
-  CHECK_THROWS_WITH_TEXT(ones({2}).multinomial(3), "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
+  CHECK_THROWS_WITH_TEXT(tensor({1.0, std::nan("")}).multinomial(1),
+                         "either `inf`, `nan` or element < 0");
+  CHECK_THROWS_WITH_TEXT(ones({2}).multinomial(3),
+                         "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
   CHECK_THROWS_WITH_TEXT(ones({2}).multinomial(0), "cannot sample n_sample <= 0 samples");
   CHECK_THROWS_WITH_TEXT(ones({2, 2, 2}).multinomial(1), "prob_dist must be 1 or 2 dim");
 }
@@ -170,6 +174,7 @@ TEST_CASE("one_hot puts a one at each index") {
   CHECK(one_hot(empty({0}, kLong), 4).sizes().vec() == Longs{0, 4});
   CHECK_THROWS_WITH_TEXT(one_hot(tensor({-1})), "Class values must be non-negative");
   CHECK_THROWS_WITH_TEXT(one_hot(tensor({3}), 3), "Class values must be smaller than num_classes");
-  CHECK_THROWS_WITH_TEXT(one_hot(tensor({1.0})), "only applicable to index tensor of type LongTensor");
+  CHECK_THROWS_WITH_TEXT(one_hot(tensor({1.0})),
+                         "only applicable to index tensor of type LongTensor");
   CHECK_THROWS_WITH_TEXT(one_hot(empty({0}, kLong)), "Can not infer total number of classes");
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes the golden files of this folder with PyTorch: what Tarn's tests compare its results with.
 
-usage: build/venv/bin/python tests/golden/make_golden.py [pointwise ops layers optim random torch_files]
+usage: build/venv/bin/python tests/golden/make_golden.py [NAME...]
+NAME: pointwise ops layers optim random torch_files
 
 `./dev interop` makes that Python. Every file names in its metadata the PyTorch that made it. The
 committed files are PyTorch 2.13.0's; with it, the script makes the same files again on any machine

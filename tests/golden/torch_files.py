@@ -23,7 +23,8 @@ def make(tensors):
             torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int8, torch.uint8,
             torch.int16, torch.int32, torch.int64, torch.bool)],
         "data": OrderedDict(none=None, flags=(True, False), empty=[(), [], {}], one=[1], text="é",
-                            ints=(0, 255, 256, 65536, -1, 2**40), floats=[0.1], bytes=[b"", b"a\xff"]),
+                            ints=(0, 255, 256, 65536, -1, 2**40), floats=[0.1],
+                            bytes=[b"", b"a\xff"]),
     }
     for name, value in files.items():
         buffer = io.BytesIO()

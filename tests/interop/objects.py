@@ -1,4 +1,4 @@
-"""The objects Python saves for Tarn to read: all that Tarn supports, and some that it must refuse."""
+"""The objects Python saves for Tarn to read: what Tarn supports, and some that it must refuse."""
 import io
 import zipfile
 from collections import Counter, OrderedDict, defaultdict
@@ -43,7 +43,8 @@ def make():
         "floats": [0.0, -0.0, float("nan"), float("inf"), 1e-300, 0.1],
         "text": ["", "a", "é", "😀", "\n", "x" * 300, "a"],
         "bytes": [b"", b"abc", bytes(range(256)), b"abc"],
-        "views": [base, base.t(), base[1:3, ::2], base[2], base.as_strided((3,), (2,), 1), base[0, 0]],
+        "views": [base, base.t(), base[1:3, ::2], base[2], base.as_strided((3,), (2,), 1),
+                  base[0, 0]],
         "view_alone": base[1:3, 2:4],
         "expanded": torch.ones(3, 1).expand(3, 5),
         "zero_dim": torch.tensor(3.5),
@@ -141,10 +142,12 @@ def write_variants(folder):
     ):
         torch.save(value, folder / name)
         files.append((folder / name, wanted))
-    tensors = {"b": torch.arange(3), "a": torch.ones(2, 2), "c": torch.tensor(True), "e": torch.zeros(0)}
-    safetensors.torch.save_file(tensors, folder / "flat.safetensors", metadata={"k": "v"})
-    order = ("b", "a", "e", "c")
-    files.append((folder / "flat.safetensors", MetadataDict({k: tensors[k] for k in order}, {"k": "v"})))
+    # In the order in which save_file puts them.
+    tensors = {"b": torch.arange(3), "a": torch.ones(2, 2), "e": torch.zeros(0),
+               "c": torch.tensor(True)}
+    path = folder / "flat.safetensors"
+    safetensors.torch.save_file(tensors, path, metadata={"k": "v"})
+    files.append((path, MetadataDict(tensors, {"k": "v"})))
     return files
 
 
@@ -165,7 +168,8 @@ def write_refused(folder):
         "numpy.pt": ({"loss": numpy.float64(0.5)}, "float(x)"),
         "complex.pt": (torch.zeros(2, dtype=torch.complex64), "unsupported"),
         "sparse.pt": (torch.eye(2).to_sparse(), "unsupported"),
-        "quantized.pt": (torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "unsupported"),
+        "quantized.pt": (torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+                         "unsupported"),
         "float8.pt": (torch.zeros(2).to(torch.float8_e4m3fn), "unsupported"),
         "uint16.pt": (torch.zeros(2, dtype=torch.uint16), "unsupported"),
         "storage.pt": (torch.ones(2).untyped_storage(), "unsupported"),

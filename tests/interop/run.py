@@ -54,8 +54,9 @@ class Describer:
         dense = x.detach().clone(memory_format=torch.contiguous_format).reshape(-1)
         data = bytes(dense.view(torch.uint8).numpy()) if dense.numel() else b""
         grad = ", grad" if x.requires_grad else ""
-        return (f"Tensor({str(x.dtype)[6:]}, {list(x.shape)}, {list(x.stride())}, offset "
-                f"{x.storage_offset()}, storage {number} of {storage.nbytes()}{grad}, {data.hex()})")
+        place = f"offset {x.storage_offset()}, storage {number} of {storage.nbytes()}"
+        return (f"Tensor({str(x.dtype)[6:]}, {list(x.shape)}, {list(x.stride())}, {place}{grad}, "
+                f"{data.hex()})")
 
 
 class Net(torch.nn.Module):
@@ -108,8 +109,9 @@ class Exchange:
     def equal(self, name, actual, wanted):
         at = next((i for i, (a, b) in enumerate(zip(actual, wanted)) if a != b),
                   min(len(actual), len(wanted)))
+        part = slice(max(0, at - 40), at + 80)
         self.check(name, actual == wanted,
-                   f"differs at {at}: {actual[max(0, at - 40):at + 80]!r}, not {wanted[max(0, at - 40):at + 80]!r}")
+                   f"differs at {at}: {actual[part]!r}, not {wanted[part]!r}")
 
     def close(self, name, actual, wanted):
         difference = (actual - wanted).abs().max().item()
@@ -133,8 +135,10 @@ class Exchange:
             flat = path.with_suffix(".safetensors")
             if flat.exists():
                 tensor = safetensors.torch.load_file(flat)["t"]
-                self.check(f"safetensors of {name}", torch.equal(tensor, value) and tensor.dtype == value.dtype)
-                safetensors.torch.save_file({"t": value.contiguous()}, again, metadata={"format": "pt"})
+                self.check(f"safetensors of {name}",
+                           torch.equal(tensor, value) and tensor.dtype == value.dtype)
+                tensors = {"t": value.contiguous()}
+                safetensors.torch.save_file(tensors, again, metadata={"format": "pt"})
                 self.same_bytes(f"Tarn's safetensors bytes of {name}", flat, again)
 
     def python_to_tarn(self):
@@ -153,11 +157,14 @@ class Exchange:
                 self.same_bytes(f"{name} rewritten by Tarn", path, other)
 
         variants = objects.write_variants(folder)
-        for (name, value), text in zip(variants, self.run("describe", *[n for n, _ in variants]), strict=True):
-            self.equal(f"Tarn's load of {name.name}", text, Describer()(value))
+        lines = self.run("describe", *[path for path, _ in variants])
+        for (path, value), text in zip(variants, lines, strict=True):
+            self.equal(f"Tarn's load of {path.name}", text, Describer()(value))
         refused = objects.write_refused(folder)
-        for (name, word), text in zip(refused, self.run("describe", *[n for n, _ in refused]), strict=True):
-            self.check(f"Tarn refuses {name.name}", text.startswith("error: ") and word in text, text[:300])
+        lines = self.run("describe", *[path for path, _ in refused])
+        for (path, word), text in zip(refused, lines, strict=True):
+            self.check(f"Tarn refuses {path.name}", text.startswith("error: ") and word in text,
+                       text[:300])
 
     def modules(self):
         folder = self.folder / "train"
@@ -171,9 +178,11 @@ class Exchange:
             self.equal(f"{name}: state_dict keys", list(state), list(reference))
             self.equal(f"{name}: _metadata", str(state._metadata), str(reference._metadata))
             net.load_state_dict(state, strict=True)
-            self.close(f"{name}: outputs of Tarn's net", net(x), torch.load(folder / f"{name}.output.pt"))
+            self.close(f"{name}: outputs of Tarn's net", net(x),
+                       torch.load(folder / f"{name}.output.pt"))
             flat = safetensors.torch.load_file(folder / f"{name}.net.safetensors")
-            self.check(f"{name}: safetensors state", all(torch.equal(flat[key], state[key]) for key in state))
+            self.check(f"{name}: safetensors state",
+                       all(torch.equal(flat[key], state[key]) for key in state))
             optimizer.load_state_dict(torch.load(folder / f"{name}.optimizer.pt"))
             train_step(net, optimizer, x, target)
             self.close(f"{name}: a step on Tarn's optimizer state", net(x),

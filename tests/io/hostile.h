@@ -16,8 +16,8 @@ namespace tarn::testing {
 size_t largest_block();
 void reset_largest_block();
 
-// `file` must be refused with a tarn::Error that contains `word`, within a second of processor time, and without
-// asking for more than 64 MiB at once.
+// `file` must be refused with a tarn::Error that contains `word`, within a second of processor
+// time, and without asking for more than 64 MiB at once.
 inline void check_refused(const std::string& name, const std::string& file,
                           const std::string& word) {
   std::string thrown = "(nothing was thrown)";

@@ -39,11 +39,14 @@ struct EverythingImpl : nn::Module {
     absent = register_parameter("absent", Tensor(), false);
     maybe = register_buffer("maybe", randn({3}));
     typed = register_parameter("typed", randn({3}));
-    for (int i = 0; i < 3; ++i) many.emplace_back() = register_parameter("many" + std::to_string(i), randn({3}));
-    for (int i = 0; i < 3; ++i) layers.push_back(register_module("layer" + std::to_string(i), nn::Linear(3, 3)));
+    for (int i = 0; i < 3; ++i)
+      many.emplace_back() = register_parameter("many" + std::to_string(i), randn({3}));
+    for (int i = 0; i < 3; ++i)
+      layers.push_back(register_module("layer" + std::to_string(i), nn::Linear(3, 3)));
     by_name.emplace("a", register_module("named", nn::Linear(3, 3)));
     pointer = register_module("pointer", std::make_shared<nn::LinearImpl>(3, 3));
-    body = register_module("body", nn::Sequential(nn::Linear(3, 3), nn::Tanh(), nn::Sequential(nn::Linear(3, 3))));
+    body = register_module(
+        "body", nn::Sequential(nn::Linear(3, 3), nn::Tanh(), nn::Sequential(nn::Linear(3, 3))));
     nn::Linear captured = register_module("captured", nn::Linear(3, 3));
     closure = [captured](const Tensor& x) { return captured(x); };
   }
@@ -184,12 +187,15 @@ TEST_CASE("clone() refuses what it cannot do soundly") {
     VectorImpl() { weights.push_back(register_parameter("w", ones({2}))); }
   };
   nn::ModuleHolder<VectorImpl> held_in_vector;
-  CHECK_THROWS_WITH_TEXT(held_in_vector->clone(), "holds 'w' where its copy cannot be told of the clone");
+  CHECK_THROWS_WITH_TEXT(held_in_vector->clone(),
+                         "holds 'w' where its copy cannot be told of the clone");
   CHECK_THROWS_WITH_TEXT(held_in_vector->clone(), "HINT: hold it as nn::Parameter");
 
   struct PointersImpl : nn::Module {
     std::vector<std::shared_ptr<nn::LinearImpl>> layers;
-    PointersImpl() { layers.push_back(register_module("fc", std::make_shared<nn::LinearImpl>(2, 2))); }
+    PointersImpl() {
+      layers.push_back(register_module("fc", std::make_shared<nn::LinearImpl>(2, 2)));
+    }
   };
   nn::ModuleHolder<PointersImpl> pointers;
   CHECK_THROWS_WITH_TEXT(pointers->clone(), "HINT: hold it by a handle, nn::ModuleHolder");
@@ -198,7 +204,8 @@ TEST_CASE("clone() refuses what it cannot do soundly") {
     FixedImpl() = default;
     FixedImpl(const FixedImpl&) = delete;
   };
-  CHECK_THROWS_WITH_TEXT(nn::ModuleHolder<FixedImpl>()->clone(), "clone() has not been implemented for");
+  CHECK_THROWS_WITH_TEXT(nn::ModuleHolder<FixedImpl>()->clone(),
+                         "clone() has not been implemented for");
 
   MlpImpl unknown;
   CHECK_THROWS_WITH_TEXT(unknown.clone(), "whose type no handle has noted");

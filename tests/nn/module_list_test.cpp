@@ -22,7 +22,9 @@ TEST_CASE("a ModuleList numbers its modules") {
   CHECK(list->ptr<nn::Linear>(0) == first.ptr());
   CHECK(list[1]->as<nn::ReLU>() != nullptr);
   CHECK(list->at<nn::Linear>(4).options.out_features() == 4);
-  CHECK_THROWS_WITH_TEXT(list->at<nn::Linear>(1), "Unable to cast module '1' of type tarn::nn::ReLUImpl to tarn::nn::LinearImpl");
+  CHECK_THROWS_WITH_TEXT(
+      list->at<nn::Linear>(1),
+      "Unable to cast module '1' of type tarn::nn::ReLUImpl to tarn::nn::LinearImpl");
   CHECK_THROWS_WITH_TEXT(list->ptr(5), "Index out of range");
   CHECK(list->named_parameters().keys() == Names{"0.weight", "0.bias", "4.weight", "4.bias"});
   int count = 0;
@@ -62,7 +64,8 @@ TEST_CASE("a ModuleDict names its modules") {
   CHECK(dict->contains("act"));
   CHECK_FALSE(dict->contains("nothing"));
   CHECK_THROWS_WITH_TEXT((*dict)["nothing"], " 'nothing' is not defined");
-  CHECK_THROWS_WITH_TEXT(dict->at<nn::Linear>("act"), "Unable to cast module 'act' of type tarn::nn::ReLUImpl");
+  CHECK_THROWS_WITH_TEXT(dict->at<nn::Linear>("act"),
+                         "Unable to cast module 'act' of type tarn::nn::ReLUImpl");
   const auto popped = dict->pop("fc");
   CHECK(popped->as<nn::Linear>() != nullptr);
   CHECK(dict->size() == 1);
@@ -71,7 +74,8 @@ TEST_CASE("a ModuleDict names its modules") {
   dict->update({{"act", tanh}, {"new", nn::ReLU()}});
   CHECK(dict->keys() == Names{"act", "new"});
   CHECK((*dict)["act"].get() == tanh.get());
-  CHECK(str(dict) == "tarn::nn::ModuleDict(\n  (act): tarn::nn::Tanh()\n  (new): tarn::nn::ReLU()\n)");
+  CHECK(str(dict) ==
+        "tarn::nn::ModuleDict(\n  (act): tarn::nn::Tanh()\n  (new): tarn::nn::ReLU()\n)");
   CHECK(dict->items()[1].first == "new");
   dict->clear();
   CHECK(dict->empty());
@@ -96,7 +100,8 @@ TEST_CASE("a ParameterList numbers its parameters") {
 TEST_CASE("a ParameterDict names its parameters") {
   nn::ParameterDict dict;
   dict->insert("A", ones({2}, requires_grad()));
-  dict->update(*nn::ParameterDict(OrderedDict<std::string, Tensor>{{"B", zeros({3})}, {"A", zeros({4})}}));
+  dict->update(
+      *nn::ParameterDict(OrderedDict<std::string, Tensor>{{"B", zeros({3})}, {"A", zeros({4})}}));
   CHECK(dict->keys() == Names{"A", "B"});
   CHECK(dict->get("A").numel() == 4);
   CHECK((*dict)["B"].numel() == 3);

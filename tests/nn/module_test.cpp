@@ -51,20 +51,31 @@ struct Collector : WarningHandler {
 
 TEST_CASE("names of parameters, buffers and submodules are checked") {
   Net net;
-  CHECK_THROWS_WITH_TEXT(net->register_module("a.b", Block()), "Submodule name must not contain a dot (got 'a.b')");
+  CHECK_THROWS_WITH_TEXT(net->register_module("a.b", Block()),
+                         "Submodule name must not contain a dot (got 'a.b')");
   CHECK_THROWS_WITH_TEXT(net->register_module("", Block()), "Submodule name must not be empty");
-  CHECK_THROWS_WITH_TEXT(net->register_module("first", Block()), "Submodule 'first' already defined");
-  CHECK_THROWS_WITH_TEXT(net->register_module("third", Block(nullptr)), "'third' is an empty handle");
-  CHECK_THROWS_WITH_TEXT(net->register_parameter("a.b", zeros({1})), "Parameter name must not contain a dot (got 'a.b')");
-  CHECK_THROWS_WITH_TEXT(net->register_parameter("", zeros({1})), "Parameter name must not be empty");
-  CHECK_THROWS_WITH_TEXT(net->register_parameter("scale", zeros({1})), "Parameter 'scale' already defined");
-  CHECK_THROWS_WITH_TEXT(net->register_buffer("a.b", zeros({1})), "Buffer name must not contain a dot (got 'a.b')");
+  CHECK_THROWS_WITH_TEXT(net->register_module("first", Block()),
+                         "Submodule 'first' already defined");
+  CHECK_THROWS_WITH_TEXT(net->register_module("third", Block(nullptr)),
+                         "'third' is an empty handle");
+  CHECK_THROWS_WITH_TEXT(net->register_parameter("a.b", zeros({1})),
+                         "Parameter name must not contain a dot (got 'a.b')");
+  CHECK_THROWS_WITH_TEXT(net->register_parameter("", zeros({1})),
+                         "Parameter name must not be empty");
+  CHECK_THROWS_WITH_TEXT(net->register_parameter("scale", zeros({1})),
+                         "Parameter 'scale' already defined");
+  CHECK_THROWS_WITH_TEXT(net->register_buffer("a.b", zeros({1})),
+                         "Buffer name must not contain a dot (got 'a.b')");
   CHECK_THROWS_WITH_TEXT(net->register_buffer("", zeros({1})), "Buffer name must not be empty");
-  CHECK_THROWS_WITH_TEXT(net->first->register_buffer("count", zeros({1})), "Buffer 'count' already defined");
-  CHECK_THROWS_WITH_TEXT(net->register_buffer("scale", zeros({1})), "Buffer 'scale' already defined");
-  CHECK_THROWS_WITH_TEXT(net->first->register_parameter("count", zeros({1})), "Parameter 'count' already defined");
+  CHECK_THROWS_WITH_TEXT(net->first->register_buffer("count", zeros({1})),
+                         "Buffer 'count' already defined");
+  CHECK_THROWS_WITH_TEXT(net->register_buffer("scale", zeros({1})),
+                         "Buffer 'scale' already defined");
+  CHECK_THROWS_WITH_TEXT(net->first->register_parameter("count", zeros({1})),
+                         "Parameter 'count' already defined");
   const Tensor result = net->scale * 2;
-  CHECK_THROWS_WITH_TEXT(net->register_parameter("late", result), "'late' is the result of an operation");
+  CHECK_THROWS_WITH_TEXT(net->register_parameter("late", result),
+                         "'late' is the result of an operation");
   CHECK(net->named_parameters().size() == 3);
   CHECK(net->children().size() == 2);
 }
@@ -78,7 +89,8 @@ TEST_CASE("registering a parameter makes it require gradients, or not, as asked"
   CHECK(warnings.texts.empty());
   net->register_parameter("absent too", Tensor());
   REQUIRE(warnings.texts.size() == 1);
-  CHECK(warnings.texts[0].find("Ignoring the `requires_grad=true` function parameter") != std::string::npos);
+  CHECK(warnings.texts[0].find("Ignoring the `requires_grad=true` function parameter") !=
+        std::string::npos);
   CHECK_FALSE(net->named_parameters().contains("absent"));
 }
 
@@ -89,7 +101,8 @@ TEST_CASE("modules can be replaced and unregistered") {
   CHECK_THROWS_WITH_TEXT(net->replace_module("third", Block()), "Submodule 'third' is not defined");
   net->unregister_module("second");
   CHECK(net->named_parameters().keys() == Names{"scale", "first.weight"});
-  CHECK_THROWS_WITH_TEXT(net->unregister_module("second"), "No Module with name `second` is registered");
+  CHECK_THROWS_WITH_TEXT(net->unregister_module("second"),
+                         "No Module with name `second` is registered");
 }
 
 TEST_CASE("listings follow the order of registration, own tensors first") {
@@ -120,13 +133,18 @@ TEST_CASE("apply calls its function with the module, its name or its pointer") {
   Net net;
   int modules = 0, pointers = 0, named_pointers = 0;
   net->apply([&](nn::Module& m) { modules += m.as<Block>() != nullptr; });
-  net->apply([&](const std::shared_ptr<nn::Module>& m) { pointers += m->as<BlockImpl>() != nullptr; });
-  net->apply([&](const std::string& name, const std::shared_ptr<nn::Module>& m) { named_pointers += !name.empty() && m; });
+  net->apply(
+      [&](const std::shared_ptr<nn::Module>& m) { pointers += m->as<BlockImpl>() != nullptr; });
+  net->apply([&](const std::string& name, const std::shared_ptr<nn::Module>& m) {
+    named_pointers += !name.empty() && m;
+  });
   CHECK(modules == 2);
   CHECK(pointers == 2);
   CHECK(named_pointers == 2);
   NetImpl on_stack;
-  CHECK_THROWS_WITH_TEXT(on_stack.modules(), "It looks like you attempted to retrieve your top-level module as a shared_ptr");
+  CHECK_THROWS_WITH_TEXT(
+      on_stack.modules(),
+      "It looks like you attempted to retrieve your top-level module as a shared_ptr");
   CHECK(on_stack.modules(false).size() == 2);
 }
 

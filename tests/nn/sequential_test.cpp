@@ -51,7 +51,8 @@ TEST_CASE("elements can be named") {
   net->push_back(nn::Identity());
   CHECK(net->named_children().keys() == Names{"fc", "act", "last", "3"});
   CHECK_THROWS_WITH_TEXT(net->push_back("fc", nn::Linear(1, 1)), "Submodule 'fc' already defined");
-  CHECK_THROWS_WITH_TEXT(net->push_back("name.with.dot", nn::Linear(1, 1)), "Submodule name must not contain a dot (got 'name.with.dot')");
+  CHECK_THROWS_WITH_TEXT(net->push_back("name.with.dot", nn::Linear(1, 1)),
+                         "Submodule name must not contain a dot (got 'name.with.dot')");
   CHECK_THROWS_WITH_TEXT(net->push_back("", nn::Linear(1, 1)), "Submodule name must not be empty");
   CHECK(net->size() == 4);
   OrderedDict<std::string, nn::AnyModule> dict;
@@ -72,8 +73,11 @@ TEST_CASE("values are copied once, temporaries not at all") {
 TEST_CASE("elements may pass on values of any type") {
   nn::Sequential net(Counted(1), Counted(2), ToFloat());
   CHECK(net->forward<float>(3) == 6.f);
-  CHECK_THROWS_WITH_TEXT(net->forward<int>(3), "The type of the return value is float, but you asked for type int");
-  CHECK_THROWS_WITH_TEXT(net->forward<float>(3.0), "Expected argument #0 to be of type int, but received value of type double");
+  CHECK_THROWS_WITH_TEXT(net->forward<int>(3),
+                         "The type of the return value is float, but you asked for type int");
+  CHECK_THROWS_WITH_TEXT(
+      net->forward<float>(3.0),
+      "Expected argument #0 to be of type int, but received value of type double");
   CHECK(nn::Sequential(ToFloat())->forward<float>(3, 2) == 1.5f);
   CHECK(nn::Sequential(nn::Sequential(Counted(1)), ToFloat())->forward<float>(3) == 4.f);
 }
@@ -119,7 +123,8 @@ TEST_CASE("replacing an element changes what forward does") {
   CHECK_THROWS_WITH_TEXT(net->replace_module("0", Counted(1)), "Submodule '0' is not defined");
   // What would leave forward() behind is refused.
   nn::Module& base = *net;
-  CHECK_THROWS_WITH_TEXT(base.replace_module("1", Counted(3)), "HINT: call as<nn::Sequential>()->replace_module()");
+  CHECK_THROWS_WITH_TEXT(base.replace_module("1", Counted(3)),
+                         "HINT: call as<nn::Sequential>()->replace_module()");
   CHECK_THROWS_WITH_TEXT(base.register_module("2", Counted(3)), "HINT: use push_back()");
   base.unregister_module("1");
   CHECK(net->is_empty());
@@ -127,7 +132,8 @@ TEST_CASE("replacing an element changes what forward does") {
 
 TEST_CASE("a Functional is a function as a layer") {
   const Tensor x = tensor({-1.0, 2.0});
-  nn::Sequential net(nn::Functional(tarn::relu), nn::Functional([](const Tensor& t) { return t * 3; }),
+  nn::Sequential net(nn::Functional(tarn::relu),
+                     nn::Functional([](const Tensor& t) { return t * 3; }),
                      nn::Functional(tarn::elu, 1, 0, 1));
   CHECK(net(x).equal(zeros({2})));
   CHECK(nn::Functional(tarn::relu)(x).equal(tensor({0.0, 2.0})));

@@ -81,14 +81,17 @@ TEST_CASE("a shared tensor or submodule appears under all its names") {
   Net net;
   net->register_parameter("tied", net->gain);
   net->register_module("again", net->norm);
-  CHECK(net->state_dict().keys() == Names{"gain", "tied", "hidden.weight", "hidden.bias", "norm.scale", "norm.mean",
-                                          "again.scale", "again.mean"});
+  CHECK(net->state_dict().keys() == Names{"gain", "tied", "hidden.weight", "hidden.bias",
+                                          "norm.scale", "norm.mean", "again.scale", "again.mean"});
 }
 
 TEST_CASE("load_state_dict copies values into the module's own tensors") {
   manual_seed(3);
   Net from, to;
-  { NoGradGuard no_grad; from->norm->mean.fill_(5); }
+  {
+    NoGradGuard no_grad;
+    from->norm->mean.fill_(5);
+  }
   const Tensor weight = to->hidden->weight;
   const nn::LoadReport report = to->load_state_dict(from->state_dict());
   CHECK(report.loaded == from->state_dict().keys());
@@ -98,7 +101,10 @@ TEST_CASE("load_state_dict copies values into the module's own tensors") {
   CHECK(weight.requires_grad());
   CHECK(weight.is_leaf());
   CHECK(to->norm->mean.equal(full({2}, 5.0)));
-  { NoGradGuard no_grad; from->hidden->weight.fill_(0); }
+  {
+    NoGradGuard no_grad;
+    from->hidden->weight.fill_(0);
+  }
   CHECK_FALSE(weight.equal(from->hidden->weight));
 }
 
@@ -130,7 +136,8 @@ TEST_CASE("names that differ are one error that lists them all and loads nothing
   const char* texts[] = {
       "[load_state_dict] Error(s) in loading state_dict for",
       "NetImpl, nothing was loaded:",
-      "Missing key(s) in state_dict: \"hidden.weight\" (did you mean \"hiden.weight\"?), \"norm.mean\".",
+      "Missing key(s) in state_dict: \"hidden.weight\" (did you mean \"hiden.weight\"?), "
+      "\"norm.mean\".",
       "Unexpected key(s) in state_dict: \"hiden.weight\", \"completely_different\".",
       "size mismatch for hidden.bias: the state_dict has [3], the module has [2].",
   };
@@ -155,27 +162,36 @@ TEST_CASE("names can be stripped of a prefix and renamed") {
   Net from, to;
   StateDict state;
   for (const auto& item : from->state_dict()) state.insert("module." + item.key(), item.value());
-  CHECK_THROWS_WITH_TEXT(to->load_state_dict(state), "HINT: names of the state_dict begin with \"module.\": load with {.strip_prefix = \"module.\"}");
+  CHECK_THROWS_WITH_TEXT(to->load_state_dict(state),
+                         "HINT: names of the state_dict begin with \"module.\": load with "
+                         "{.strip_prefix = \"module.\"}");
   to->load_state_dict(state, {.strip_prefix = "module."});
   CHECK(unchanged(*to, snapshot(*from)));
 
   const StateDict old = renamed(from->state_dict(), "gain", "gamma");
-  const auto rename = [](const std::string& name) { return name == "gamma" ? std::string("gain") : name; };
+  const auto rename = [](const std::string& name) {
+    return name == "gamma" ? std::string("gain") : name;
+  };
   CHECK(to->load_state_dict(old, {.rename = rename}).loaded.size() == 5);
   const auto collide = [](const std::string&) { return std::string("gain"); };
-  CHECK_THROWS_WITH_TEXT(to->load_state_dict(old, {.rename = collide}), "two names of the state dict become 'gain'");
+  CHECK_THROWS_WITH_TEXT(to->load_state_dict(old, {.rename = collide}),
+                         "two names of the state dict become 'gain'");
 }
 
 TEST_CASE("an undefined tensor in a state dict is a mismatch") {
   Net net;
   StateDict state = net->state_dict();
   state["gain"] = Tensor();
-  CHECK_THROWS_WITH_TEXT(net->load_state_dict(state), "size mismatch for gain: the state_dict has an undefined tensor");
+  CHECK_THROWS_WITH_TEXT(net->load_state_dict(state),
+                         "size mismatch for gain: the state_dict has an undefined tensor");
 }
 
 TEST_CASE("a state dict may hold the module's own tensors, even under exchanged names") {
   Norm norm;
-  { NoGradGuard no_grad; norm->mean.fill_(3); }
+  {
+    NoGradGuard no_grad;
+    norm->mean.fill_(3);
+  }
   StateDict state;
   state.insert("scale", norm->state_dict()["mean"]);
   state.insert("mean", norm->state_dict()["scale"]);

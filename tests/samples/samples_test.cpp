@@ -2,8 +2,6 @@
 
 #include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <regex>
@@ -25,10 +23,12 @@ struct Result {
   std::string out, err;
 };
 
-// Runs a sample inside `folder`.
+// Runs a sample inside `folder`. On one thread: several that share few processors with other
+// programs spend their time waiting for each other.
 Result run(const Scratch& folder, const std::string& command) {
-  const std::string line =
-      "cd '" + (folder / "") + "' && '" TARN_SAMPLES_DIR "'/" + command + " >out.txt 2>err.txt";
+  const std::string line = "cd '" + (folder / "") +
+                           "' && OMP_NUM_THREADS=1 '" TARN_SAMPLES_DIR "'/" + command +
+                           " >out.txt 2>err.txt";
   const int status = std::system(line.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, folder.text("out.txt"),
           folder.text("err.txt")};
@@ -37,7 +37,8 @@ Result run(const Scratch& folder, const std::string& command) {
 // The last `count` lines of a text.
 std::string last_lines(const std::string& text, int count) {
   size_t at = text.size();
-  for (int i = 0; i <= count && at != std::string::npos && at > 0; ++i) at = text.rfind('\n', at - 1);
+  for (int i = 0; i <= count && at != std::string::npos && at > 0; ++i)
+    at = text.rfind('\n', at - 1);
   return at == std::string::npos || at == 0 ? text : text.substr(at + 1);
 }
 
@@ -70,14 +71,13 @@ TEST_CASE("mlp_checkpoint learns, saves and restores, and says so in its last li
       run(folder, "mlp_checkpoint --data . --epochs 8 --batch-size 32 --out net.params");
   INFO(result.out << result.err);
   CHECK(result.status == 0);
-  CHECK(last_lines(result.out, 2) ==
-        "test accuracy 1.0000\nrestored: 70/70 outputs identical\n");
+  CHECK(last_lines(result.out, 2) == "test accuracy 1.0000\nrestored: 70/70 outputs identical\n");
   CHECK(contains(result.err, "epoch 1/8: 600/600"));
   CHECK(contains(result.err, "epoch 8/8: 600/600"));
 
   const auto saved = load(folder / "net.params").to_tensor_dict();
-  CHECK(saved.keys() == std::vector<std::string>{"hidden.weight", "hidden.bias", "output.weight",
-                                                 "output.bias"});
+  CHECK(saved.keys() ==
+        std::vector<std::string>{"hidden.weight", "hidden.bias", "output.weight", "output.bias"});
   CHECK(saved["hidden.weight"].sizes() == IntArrayRef({256, 784}));
 }
 
@@ -97,8 +97,8 @@ TEST_CASE("mlp_checkpoint explains itself and refuses what it does not know") {
   const Scratch folder;
   const Result help = run(folder, "mlp_checkpoint --help");
   CHECK(help.status == 0);
-  for (const char* option : {"--data", "--out", "--device", "--epochs", "--help"}) {
-    if (std::string(option) != "--help") CHECK(contains(help.out, option));
+  for (const char* option : {"--data", "--out", "--device", "--epochs", "--batch-size", "--lr"}) {
+    CHECK(contains(help.out, option));
   }
   const auto refused = [&](const std::string& options, const std::string& text) {
     const Result result = run(folder, "mlp_checkpoint " + options);
@@ -110,9 +110,9 @@ TEST_CASE("mlp_checkpoint explains itself and refuses what it does not know") {
   };
   refused("--color red", "unknown option --color");
   refused("--epochs", "--epochs needs a value");
-  refused("--epochs five", "--epochs: five is not a number");
-  refused("--epochs 5x", "--epochs: 5x is not a number");
-  refused("--lr ''", "is not a number");
+  refused("--epochs five", "--epochs: 'five' is not a valid value");
+  refused("--epochs 5x", "--epochs: '5x' is not a valid value");
+  refused("--lr ''", "--lr: '' is not a valid value");
   refused("--device gpu", "gpu");
   refused("--data nowhere", "apt-get install dataset-fashion-mnist");
   CHECK(folder.files() == std::vector<std::string>{"err.txt", "out.txt"});
@@ -140,7 +140,7 @@ TEST_CASE("mlp_checkpoint learns Fashion-MNIST") {
   REQUIRE(std::regex_search(
       result.out, match,
       std::regex("test accuracy (0\\.[0-9]{4})\nrestored: 10000/10000 outputs identical\n$")));
-  CHECK(std::stod(match[1]) > 0.83);
+  CHECK(std::stod(match[1]) > 0.85);
 }
 
 TEST_CASE("d2l_file_io gets everything back as it was") {

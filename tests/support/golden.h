@@ -49,9 +49,9 @@ using Operation = std::function<std::vector<Tensor>(const std::vector<Tensor>&)>
 // By case name, or by the part of it before the first dot.
 using Operations = std::map<std::string, Operation>;
 
-// Runs every case of the file, except the families (first part of the name) in `other`, and compares
-// results and gradients. Returns one line per failure: a case that differs, throws, or has no
-// operation, and an operation that has no case.
+// Runs every case of the file, except the families (first part of the name) in `other`, and
+// compares results and gradients. Returns one line per failure: a case that differs, throws, or has
+// no operation, and an operation that has no case.
 std::vector<std::string> compare_all(const Golden& golden, const Operations& operations,
                                      const std::vector<std::string>& other = {});
 

@@ -210,8 +210,10 @@ TEST_CASE("an iterator past the end says so") {
   CHECK_THROWS_WITH_TEXT(++i, "Attempted to increment iterator past the end");
   CHECK_THROWS_WITH_TEXT(*i, "Attempted to dereference iterator that was past the end");
   auto end = loader->end();
-  CHECK_THROWS_WITH_TEXT(++end, "Incrementing the DataLoader's past-the-end iterator is not allowed");
-  CHECK_THROWS_WITH_TEXT(*end, "Dereferencing the DataLoader's past-the-end iterator is not allowed");
+  CHECK_THROWS_WITH_TEXT(++end,
+                         "Incrementing the DataLoader's past-the-end iterator is not allowed");
+  CHECK_THROWS_WITH_TEXT(*end,
+                         "Dereferencing the DataLoader's past-the-end iterator is not allowed");
   CHECK_THROWS_AS(*end, Error);
 }
 
@@ -261,7 +263,8 @@ TEST_CASE("an exception that is no std::exception reaches the caller as well") {
     using Numbers::Numbers;
     std::vector<int> get_batch(ArrayRef<size_t>) override { throw 5; }
   };
-  auto loader = make_data_loader(Odd(), samplers::SequentialSampler(3), DataLoaderOptions(1).workers(1));
+  auto loader =
+      make_data_loader(Odd(), samplers::SequentialSampler(3), DataLoaderOptions(1).workers(1));
   CHECK_THROWS_AS(*loader->begin(), WorkerException);
   CHECK_THROWS_WITH_TEXT(*loader->begin(), "Original message: (not a std::exception)");
 }
@@ -346,92 +349,4 @@ TEST_CASE("a loader whose iteration never began or that is joined twice ends qui
   loader->join();
   CHECK_THROWS_WITH_TEXT(loader->begin(), "begin() was called after join()");
   CHECK(i == loader->end());
-}
-
-TEST_CASE("shuffling follows manual_seed and differs from epoch to epoch") {
-  const auto epochs = [](size_t workers) {
-    manual_seed(3);
-    auto loader = make_data_loader(Numbers(50), DataLoaderOptions(8).workers(workers));
-    const std::vector<int> first = drain(*loader);
-    return std::pair(first, drain(*loader));
-  };
-  const auto once = epochs(0);
-  CHECK(once.first != once.second);
-  CHECK(once.first != first_numbers(50));
-  std::vector<int> sorted = once.first;
-  std::sort(sorted.begin(), sorted.end());
-  CHECK(sorted == first_numbers(50));
-  for (const size_t workers : {0, 1, 2, 8}) CHECK(epochs(workers) == once);
-  // libtorch draws one order when the sampler is made and one when the epoch begins.
-  manual_seed(3);
-  static_cast<void>(randperm(50));
-  const auto order = testing::elements<int64_t>(randperm(50));
-  CHECK(std::equal(once.first.begin(), once.first.end(), order.begin(), order.end(),
-                   [](int number, int64_t index) { return number == index + 1; }));
-}
-
-TEST_CASE("iterating leaves the default generator where the sampler left it") {
-  const size_t workers = GENERATE(0, 2);
-  manual_seed(3);
-  auto dataset = datasets::TensorDataset(zeros({20}))
-                     .map(transforms::TensorLambda<example::NoTarget>(
-                         [](Tensor x) { return x + rand({}); }));
-  auto loader = in_order(std::move(dataset), DataLoaderOptions(4).workers(workers));
-  for (auto& batch : *loader) CHECK(batch.size() > 0);
-  const Tensor after = rand({4});
-  manual_seed(3);
-  CHECK(equal(after, rand({4})));
-}
-
-TEST_CASE("random transforms give the same batches for any number of workers") {
-  const auto epochs = [](size_t workers, size_t batch_size, uint64_t seed) {
-    manual_seed(seed);
-    auto dataset = datasets::TensorDataset(arange(30).to(kFloat32), arange(30))
-                       .map(transforms::TensorLambda<>([](Tensor x) { return x + rand({}); }))
-                       .map(transforms::Stack<>());
-    auto loader =
-        make_data_loader(std::move(dataset), DataLoaderOptions(batch_size).workers(workers));
-    std::vector<std::vector<float>> all;
-    for (int epoch = 0; epoch < 2; ++epoch) {
-      std::vector<float> numbers;
-      for (auto& batch : *loader) {
-        const auto some = testing::elements<float>(batch.data);
-        numbers.insert(numbers.end(), some.begin(), some.end());
-      }
-      all.push_back(numbers);
-    }
-    return all;
-  };
-  const auto once = epochs(0, 4, 7);
-  for (const size_t workers : {0, 1, 2, 8}) CHECK(epochs(workers, 4, 7) == once);
-  CHECK(epochs(2, 4, 8) != once);
-  // What was added differs from batch to batch and from epoch to epoch.
-  for (const auto& epoch : once) {
-    std::set<float> added;
-    for (const float x : epoch) added.insert(x - std::floor(x));
-    CHECK(added.size() > 25);
-  }
-}
-
-TEST_CASE("a program that goes on at a later epoch sees the random numbers of one that never stopped") {
-  const auto make = [] {
-    auto dataset = datasets::TensorDataset(zeros({6})).map(
-        transforms::TensorLambda<example::NoTarget>([](Tensor x) { return x + rand({}); }));
-    return in_order(std::move(dataset), DataLoaderOptions(2));
-  };
-  const auto epoch = [](auto& loader) {
-    std::vector<float> numbers;
-    for (auto& batch : *loader) {
-      for (auto& example : batch) numbers.push_back(example.data.template item<float>());
-    }
-    return numbers;
-  };
-  manual_seed(4);
-  auto whole = make();
-  const auto first = epoch(whole), second = epoch(whole);
-  CHECK(first != second);  // even though nothing else was drawn in between
-  manual_seed(4);
-  auto resumed = make();
-  resumed->set_epoch(1);
-  CHECK(epoch(resumed) == second);
 }

@@ -127,8 +127,10 @@ TEST_CASE("a transform of one's own is one function") {
 }
 
 TEST_CASE("TensorLambda changes the data and keeps the target") {
-  auto dataset = datasets::TensorDataset(arange(3), arange(3))
-                     .map(transforms::TensorLambda<>([](Tensor x) { return x * 10; }));
+  auto dataset =
+      datasets::TensorDataset(arange(3), arange(3)).map(transforms::TensorLambda<>([](Tensor x) {
+        return x * 10;
+      }));
   const auto batch = dataset.get_batch(std::vector<size_t>{2});
   CHECK(batch[0].data.item<int64_t>() == 20);
   CHECK(batch[0].target.item<int64_t>() == 2);
@@ -186,9 +188,9 @@ TEST_CASE("a batch gathered at once equals the stacked examples bit by bit") {
 
 TEST_CASE("a dataset of a transposed tensor gives its rows") {
   const Tensor x = arange(12).reshape({3, 4}).t();
-  const Example<> batch =
-      datasets::TensorDataset(x, arange(4)).map(transforms::Stack<>()).get_batch(
-          std::vector<size_t>{1, 3});
+  const Example<> batch = datasets::TensorDataset(x, arange(4))
+                              .map(transforms::Stack<>())
+                              .get_batch(std::vector<size_t>{1, 3});
   CHECK(equal(batch.data, tensor({{1, 5, 9}, {3, 7, 11}})));
 }
 
@@ -229,9 +231,9 @@ TEST_CASE("MNIST reads images in [0, 1] and classes, plain, gzip and as torchvis
 TEST_CASE("MNIST says which file is absent and what to do") {
   const Scratch folder;
   CHECK_THROWS_AS(datasets::MNIST(folder / "nowhere"), IOError);
-  CHECK_THROWS_WITH_TEXT(datasets::MNIST(folder / "nowhere"),
-                         "[MNIST] Error opening images file at " + (folder / "nowhere") +
-                             "/train-images-idx3-ubyte");
+  CHECK_THROWS_WITH_TEXT(
+      datasets::MNIST(folder / "nowhere"),
+      "[MNIST] Error opening images file at " + (folder / "nowhere") + "/train-images-idx3-ubyte");
   CHECK_THROWS_WITH_TEXT(datasets::MNIST(folder / "nowhere"), "HINT: download the four files");
   CHECK_THROWS_WITH_TEXT(datasets::FashionMNIST(folder / "nowhere"),
                          "HINT: apt-get install dataset-fashion-mnist");

@@ -2,8 +2,8 @@
 
 #include <functional>
 
-#include "tarn/core/functions.h"
 #include "tarn/core/factories.h"
+#include "tarn/core/functions.h"
 #include "tarn/device/allocator.h"
 #include "tarn/io/byte_stream.h"
 #include "tarn/tests/io/data/idx_files.h"
@@ -48,7 +48,8 @@ TEST_CASE("read_idx gives the array of a plain and of a gzip file") {
     const Tensor x = data::read_idx(folder / name);
     CHECK(x.dtype() == kUInt8);
     CHECK(x.sizes() == IntArrayRef({3, 2, 2}));
-    CHECK(elements<uint8_t>(x) == std::vector<uint8_t>{7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18});
+    CHECK(elements<uint8_t>(x) ==
+          std::vector<uint8_t>{7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18});
   }
 }
 
@@ -111,7 +112,8 @@ TEST_CASE("read_idx asks for no memory for sizes the file cannot hold") {
                 "truncated: its sizes ask for 47040000 bytes of numbers, it has 3");
   check_refused(gzipped(idx_header(0x08, {60000, 28, 28}) + "abc"),
                 "truncated: its sizes ask for 47040000 bytes of numbers, more than");
-  check_refused(idx_header(0x0E, {0xFFFFFFFF, 0xFFFFFFFF}), "its sizes ask for more than 2^62 bytes");
+  check_refused(idx_header(0x0E, {0xFFFFFFFF, 0xFFFFFFFF}),
+                "its sizes ask for more than 2^62 bytes");
   // The count alone overflows 64 bits to a small number.
   check_refused(idx_header(0x08, {0x80000000, 0x80000000, 4}), "more than 2^62 bytes");
   check_refused(idx_header(0x08, {0, 0xFFFFFFFF, 0xFFFFFFFF}), "more than 2^62 bytes");

@@ -146,7 +146,8 @@ TEST_CASE("200 epochs with workers do not grow the process") {
   CHECK((after > before ? after - before : 0) < (size_t{1} << 20));
 }
 
-TEST_CASE("a worker thread that the system refuses is an error, not a crash", "[.][child-threads]") {
+TEST_CASE("a worker thread that the system refuses is an error, not a crash",
+          "[.][child-threads]") {
   rlimit limit{1, 1};
   setrlimit(RLIMIT_NPROC, &limit);
   if (geteuid() == 0 && setuid(65534) != 0) return;  // the limit does not hold for root
@@ -166,7 +167,8 @@ TEST_CASE("an epoch of shuffled MNIST-sized batches takes less than 50 ms of one
   const int before = get_num_threads();
   set_num_threads(1);
   auto loader = make_data_loader(
-      datasets::TensorDataset(rand({60000, 1, 28, 28}), arange(60000)).map(transforms::Stack<>()), 256);
+      datasets::TensorDataset(rand({60000, 1, 28, 28}), arange(60000)).map(transforms::Stack<>()),
+      256);
   double best = 1e9;
   for (int round = 0; round < 5; ++round) {
     const clock_t start = clock();
