@@ -142,7 +142,8 @@ Options parse(int argc, char** argv) {
     } catch (const std::logic_error&) {  // of std::stoll and its like
       used = 0;
     }
-    TARN_CHECK(used == value.size() && !value.empty(), name, ": '", value, "' is not a valid value");
+    const bool valid = used == value.size() && !value.empty();
+    TARN_CHECK(valid, name, ": '", value, "' is not a valid value");
   }
   return options;
 }

@@ -2,17 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <iterator>
-#include <limits>
 #include <numeric>
 #include <set>
 #include <stdexcept>
 #include <thread>
 
-#include "tarn/io/data/tensor_dataset.h"
 #include "tarn/tests/support/catch.h"
-#include "tarn/tests/support/tensors.h"
 
 using namespace tarn;
 using namespace tarn::data;
