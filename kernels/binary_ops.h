@@ -134,7 +134,8 @@ struct Pow : Pointwise<2, Rule::kSame> {
   }
   template <class V>
   TARN_HD V backward_b(V g, V a, V b, V y) const {
-    return where((a == Lit<V>(0)) & (b >= Lit<V>(0)), Lit<V>(0), g * (y * log(a)));
+    const V slope = g * (y * log(a));
+    return where(a == Lit<V>(0), where(b >= Lit<V>(0), Lit<V>(0), slope), slope);
   }
 };
 struct Atan2 : Pointwise<2> {

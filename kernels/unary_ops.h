@@ -150,7 +150,7 @@ struct Clamp : Pointwise<1, Rule::kSame> {
   }
   template <class V>
   TARN_HD V backward(V g, V x, V) const {
-    return where((x >= min.as<V>()) & (x <= max.as<V>()), g, Lit<V>(0));
+    return where(x < min.as<V>(), Lit<V>(0), where(x > max.as<V>(), Lit<V>(0), g));
   }
 };
 

@@ -188,9 +188,10 @@ void Module::convert(const TensorOptions& options, bool non_blocking) {
 }
 
 void Module::zero_grad(bool set_to_none) {
-  for (const Tensor& t : parameters()) {
-    Tensor& grad = t.mutable_grad();
-    if (!grad.defined()) continue;
+  for (const auto& child : children_) child.value()->zero_grad(set_to_none);
+  for (const auto& item : parameters_) {
+    if (!item.value().defined() || !item.value().grad().defined()) continue;
+    Tensor& grad = item.value().mutable_grad();
     if (set_to_none)
       grad.reset();
     else

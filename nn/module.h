@@ -209,7 +209,8 @@ class Module : public std::enable_shared_from_this<Module> {
   // For handles: notes the static type they know, if it is the module's own.
   template <class T>
   void note_type() const noexcept {
-    if (typeid(*this) == typeid(T)) type_ = &detail::module_type<T>();
+    const detail::ModuleType* type = &detail::module_type<T>();
+    if (type_ != type && typeid(*this) == typeid(T)) type_ = type;
   }
 
  protected:
