@@ -25,9 +25,7 @@ struct PointwiseBody {
                            std::index_sequence<I...>) {
     const V* const p[] = {static_cast<const V*>(in[I])...};
     // Each element depends on its own inputs only, also when out is one of them.
-#if defined(__clang__)
-#pragma clang loop vectorize(assume_safety)
-#else
+#if !defined(__clang__)
 #pragma GCC ivdep
 #endif
     for (int64_t i = 0; i < n; ++i) out[i] = op.forward(p[I][i]...);

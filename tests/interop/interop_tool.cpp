@@ -3,8 +3,7 @@
 //   interop_tool write DIR           one file of each kind in DIR; prints "name<TAB>description"
 //   interop_tool describe FILE...    prints the description of each, or "error: ..."
 //   interop_tool rewrite IN OUT...   loads each IN and saves it as OUT
-//   interop_tool train DIR           trains small nets; saves them, their optimizers and outputs in
-//                                    DIR
+//   interop_tool train DIR           trains small nets; saves them, their optimizers and outputs
 //   interop_tool resume DIR          goes on from such files that PyTorch wrote
 //
 // A description tells all that must survive a file: kinds, order, values to the last bit, and which
