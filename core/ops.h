@@ -341,7 +341,6 @@ class Tensor : public TensorBase {
   Tensor log_softmax(int64_t dim, std::optional<ScalarType> dtype = std::nullopt) const;
 
   // --- Random numbers (core/ops_random.cpp), from the default generator unless one is given
-  //   ---------
   const Tensor& uniform_(double from = 0, double to = 1, Generator* generator = nullptr) const;
   const Tensor& normal_(double mean = 0, double std = 1, Generator* generator = nullptr) const;
   const Tensor& bernoulli_(double p = 0.5, Generator* generator = nullptr) const;

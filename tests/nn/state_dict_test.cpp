@@ -136,8 +136,8 @@ TEST_CASE("names that differ are one error that lists them all and loads nothing
   const char* texts[] = {
       "[load_state_dict] Error(s) in loading state_dict for",
       "NetImpl, nothing was loaded:",
-      "Missing key(s) in state_dict: \"hidden.weight\" (did you mean \"hiden.weight\"?), "
-      "\"norm.mean\".",
+      ("Missing key(s) in state_dict: \"hidden.weight\" (did you mean \"hiden.weight\"?), "
+       "\"norm.mean\"."),
       "Unexpected key(s) in state_dict: \"hiden.weight\", \"completely_different\".",
       "size mismatch for hidden.bias: the state_dict has [3], the module has [2].",
   };
