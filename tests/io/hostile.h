@@ -6,15 +6,12 @@
 
 #include "tarn/device/allocator.h"
 #include "tarn/io/serialize.h"
+#include "tarn/tests/io/largest_block.h"
 #include "tarn/tests/io/raw_files.h"
 #include "tarn/tests/support/catch.h"
 #include "tarn/tests/support/sanitizers.h"
 
 namespace tarn::testing {
-
-// The largest block operator new gave out since the last reset; always 0 under a sanitizer.
-size_t largest_block();
-void reset_largest_block();
 
 // `file` must be refused with a tarn::Error that contains `word`, within a second of processor
 // time, and without asking for more than 64 MiB at once.
