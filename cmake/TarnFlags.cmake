@@ -1,7 +1,7 @@
 # How Tarn's own code is compiled. Nothing here reaches a program that links Tarn::tarn.
 add_library(tarn_flags INTERFACE)
 target_compile_features(tarn_flags INTERFACE cxx_std_20)
-target_compile_options(tarn_flags INTERFACE
+set(cxx_flags
   -Wall -Wextra -Wpedantic
   $<$<BOOL:${TARN_WERROR}>:-Werror>
   # One formula gives one result wherever it is inlined; kernels/cpu opts out below.
@@ -11,8 +11,12 @@ target_compile_options(tarn_flags INTERFACE
   "-ffile-prefix-map=${PROJECT_BINARY_DIR}/include/="
   "-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=tarn/")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  target_compile_options(tarn_flags INTERFACE -march=x86-64-v2)
+  list(APPEND cxx_flags -march=x86-64-v2)
 endif()
+target_compile_options(tarn_flags INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:${cxx_flags}>"
+  $<$<COMPILE_LANGUAGE:CUDA>:-Wno-deprecated-gpu-targets>
+  $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${TARN_WERROR}>>:-Werror=all-warnings>)
 
 if(TARN_SANITIZE)
   target_compile_options(tarn_flags INTERFACE
@@ -29,10 +33,17 @@ function(tarn_add_layer layer)
   if(NOT sources)
     message(FATAL_ERROR "no sources under ${layer}/")
   endif()
+  if(TARN_CUDA STREQUAL "OFF")
+    list(FILTER sources EXCLUDE REGEX "/${layer}/cuda/")
+  else()
+    file(GLOB_RECURSE kernels CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${layer}/*.cu")
+    tarn_cuda_sources(${kernels})
+    list(APPEND sources ${kernels})
+  endif()
   set(target tarn_${layer})
   add_library(${target} OBJECT ${sources})
   target_include_directories(${target} PUBLIC "${TARN_INCLUDE_DIR}")
-  target_link_libraries(${target} PRIVATE tarn_flags PUBLIC ${ARGN})
+  target_link_libraries(${target} PRIVATE tarn_flags tarn_cuda PUBLIC ${ARGN})
   if(BUILD_SHARED_LIBS)
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   endif()

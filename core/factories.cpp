@@ -32,7 +32,7 @@ void fill(const Tensor& out, const Scalar& value) {
     number.integral =
         visit(out.dtype(), [&]<class T>(T) { return static_cast<int64_t>(value.to<T>()); });
   }
-  kernels(out.device().type()).fill(out.impl().view(), number);
+  kernels(out.device()).fill(out.impl().view(), number);
 }
 
 // What every factory ends with.
@@ -235,7 +235,7 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step,
   if (dtype == kBool) throw TypeError("[arange] is not defined for dtype Bool");
   const int64_t size = arange_size(start, end, step, dtype);
   const Tensor out = detail::make_empty(size, dtype, options.device());
-  const auto& table = kernels(out.device().type());
+  const auto& table = kernels(out.device());
   if (is_floating_point(dtype) || (fits_double(start.toLong()) && fits_double(step.toLong()))) {
     table.arange(out.impl().view(), start.toDouble(), step.toDouble());
   } else {  // the kernel takes doubles, which cannot hold these
@@ -253,7 +253,7 @@ Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps,
   const ScalarType dtype = options.dtype();
   const Tensor out = detail::make_empty(steps, dtype, options.device());
   if (steps == 0) return finish(out, options);
-  const auto& table = kernels(out.device().type());
+  const auto& table = kernels(out.device());
   const double from = start.toDouble(),
                step = steps > 1 ? (end.toDouble() - from) / static_cast<double>(steps - 1) : 0;
   // The kernel counts integers in whole steps, so these are rounded down from floating-point

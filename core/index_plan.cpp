@@ -38,7 +38,7 @@ struct KernelCall {
 
 void scatter(const IndexPlan& plan, const Tensor& self, const Tensor& values, ScatterMode mode) {
   if (values.numel() == 0) return;
-  const KernelTable& table = kernels(self.device().type());
+  const KernelTable& table = kernels(self.device());
   if (!table.scatter) missing_kernel("scatter", table);
   const KernelCall call(plan, self, values);
   table.scatter({call.self_view, call.values, call.spec, mode});
@@ -216,7 +216,7 @@ IndexPlan plan_indices(const char* op, const Tensor& self, const std::vector<Ten
 Tensor take(const char* node_name, const Tensor& self, const IndexPlan& plan) {
   const Tensor out = make_empty(plan.sizes, self.dtype(), self.device());
   if (out.numel() > 0) {
-    const KernelTable& table = kernels(self.device().type());
+    const KernelTable& table = kernels(self.device());
     if (!table.gather) missing_kernel("gather", table);
     const KernelCall call(plan, self, out);
     table.gather({call.values, call.self_view, call.spec});

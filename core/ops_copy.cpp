@@ -11,7 +11,7 @@ namespace {
 
 // Same shape, any dtypes.
 void copy_values(const Tensor& out, const Tensor& from) {
-  const KernelTable& table = kernels(out.device().type());
+  const KernelTable& table = kernels(out.device());
   if (!table.copy) missing_kernel("copy_", table);
   table.copy(out.impl().view(), from.impl().view());
 }
@@ -117,7 +117,7 @@ const Tensor& Tensor::fill_(const Scalar& value) const {
     node = make_node("FillBackward0", {this}, {},
                      [](const Tensor& g, Backward&) { return zeros_like(g); });
   }
-  const KernelTable& table = kernels(device().type());
+  const KernelTable& table = kernels(device());
   if (!table.fill) missing_kernel("fill_", table);
   FillValue fill{.floating = value.toDouble(), .is_integral = !value.isFloatingPoint()};
   if (fill.is_integral) fill.integral = value.toLong();

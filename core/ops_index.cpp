@@ -246,7 +246,7 @@ Tensor Tensor::scatter_add(int64_t dim, const Tensor& index, const Tensor& sourc
 // --- By masks ------------------------------------------------------------------------------------
 
 Tensor Tensor::nonzero() const {
-  const KernelTable& table = kernels(device().type());
+  const KernelTable& table = kernels(device());
   if (!table.count_nonzero || !table.nonzero) missing_kernel("nonzero", table);
   const View view = impl().view();
   const Tensor out =

@@ -29,7 +29,7 @@ void run_matmul(const char* op, const Tensor& out, const Tensor& a, const Tensor
     repeat(args.b, b.size(-2), b.size(-1), b_sizes, b_strides);
   }
   if (bias.defined()) args.bias = bias.impl().view();
-  const KernelTable& table = kernels(out.device().type());
+  const KernelTable& table = kernels(out.device());
   if (!table.matmul) missing_kernel(op, table);
   table.matmul(args);
 }

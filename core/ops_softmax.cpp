@@ -15,7 +15,7 @@ Tensor softmax_of(const Tensor& input, int64_t dim, std::optional<ScalarType> dt
   const int64_t d = wrap_dim(op, dim, x.dim());
   if (x.dim() == 0) return softmax_of(x.reshape({1}), 0, std::nullopt, log).reshape({});
   Tensor out = detail::make_empty(x.sizes(), x.dtype(), x.device());
-  const KernelTable& table = kernels(x.device().type());
+  const KernelTable& table = kernels(x.device());
   if (!table.softmax) missing_kernel(op, table);
   table.softmax({out.impl().view(), x.impl().view(), static_cast<int>(d), log});
   if (!needs_grad({&x})) return out;
@@ -27,7 +27,7 @@ Tensor softmax_of(const Tensor& input, int64_t dim, std::optional<ScalarType> dt
                     return log ? g - y.exp() * g.sum(d, true) : y * (g - (g * y).sum(d, true));
                   }
                   const Tensor grad = detail::make_empty(y.sizes(), y.dtype(), y.device());
-                  const KernelTable& kernels_of = kernels(y.device().type());
+                  const KernelTable& kernels_of = kernels(y.device());
                   if (!kernels_of.softmax_backward) missing_kernel("softmax_backward", kernels_of);
                   kernels_of.softmax_backward({grad.impl().view(), g.impl().view(), y.impl().view(),
                                                static_cast<int>(d), log});
@@ -87,7 +87,7 @@ Tensor nll_rows(const Tensor& x, const Tensor& target, const Tensor& class_weigh
   Tensor loss = each ? detail::make_empty(target.sizes(), x.dtype(), x.device())
                      : detail::make_empty({}, x.dtype(), x.device());
   const Tensor total = detail::make_empty({}, x.dtype(), x.device());
-  const KernelTable& table = kernels(x.device().type());
+  const KernelTable& table = kernels(x.device());
   if (!table.nll_loss) missing_kernel("nll_loss", table);
   const auto weight_view = [](const Tensor& w) { return w.defined() ? w.impl().view() : View{}; };
   table.nll_loss({loss.impl().view(), total.impl().view(), x.impl().view(), target.impl().view(),
@@ -104,7 +104,7 @@ Tensor nll_rows(const Tensor& x, const Tensor& target, const Tensor& class_weigh
                  .scatter(1, where(t.ne(ignore_index), t, 0).unsqueeze(1), rows);
            }
            const Tensor grad = detail::make_empty(sizes, g.dtype(), g.device());
-           const KernelTable& kernels_of = kernels(g.device().type());
+           const KernelTable& kernels_of = kernels(g.device());
            if (!kernels_of.nll_loss_backward) missing_kernel("nll_loss_backward", kernels_of);
            kernels_of.nll_loss_backward({grad.impl().view(), g.impl().view(), sum.impl().view(),
                                          t.impl().view(), weight_view(w), ignore_index, reduction});

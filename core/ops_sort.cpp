@@ -38,7 +38,7 @@ std::tuple<Tensor, Tensor> first_of_order(const char* node_name, const Tensor& x
   const Tensor values = detail::make_empty(sizes, x.dtype(), x.device());
   const Tensor indices = detail::make_empty(sizes, kLong, x.device());
   if (values.numel() > 0) {
-    const KernelTable& table = kernels(x.device().type());
+    const KernelTable& table = kernels(x.device());
     if (!table.sort) missing_kernel("sort", table);
     const DimLast values_view(values, dim), indices_view(indices, dim), x_view(x, dim);
     table.sort({values_view.view, indices_view.view, x_view.view, descending});
@@ -55,7 +55,7 @@ std::tuple<Tensor, Tensor> first_of_order(const char* node_name, const Tensor& x
 Tensor scan(const char* op, const Tensor& x, int64_t dim, ScanKind kind) {
   const Tensor out = detail::make_empty(x.sizes(), x.dtype(), x.device());
   if (out.numel() == 0) return out;
-  const KernelTable& table = kernels(x.device().type());
+  const KernelTable& table = kernels(x.device());
   if (!table.scan) missing_kernel(op, table);
   table.scan({out.impl().view(), x.impl().view(), static_cast<int>(dim), kind});
   return out;

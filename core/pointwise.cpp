@@ -294,7 +294,7 @@ class PointwiseNode final : public Node {
     for (int k = 0, next = 1; k < 4; ++k) {
       if (info_.saves[i] & (1u << k)) call.set_input(next++, t[k]);
     }
-    call.run(kernels(g.device().type()));
+    call.run(kernels(g.device()));
     return out;
   }
 
@@ -356,7 +356,7 @@ Tensor pointwise(int op, const void* params, size_t params_size, const Operand* 
   Call call(info, op, params, info.arity, types.compute);
   call.set_output(out);
   for (int i = 0; i < info.arity; ++i) call.set_input(i, in[i]);
-  call.run(kernels(device.type()));
+  call.run(kernels(device));
 
   if (wants_gradient(info, in) && out.is_floating_point()) {
     IntrusivePtr<PointwiseNode> node = make_pointwise_node(info, params, params_size, in, nullptr);
@@ -403,7 +403,7 @@ void pointwise_into(const Tensor& self, int op, const void* params, size_t param
       call.set_input(i, in[i]);
     }
   }
-  call.run(kernels(device.type()));
+  call.run(kernels(device));
   PointwiseNode* const kept = node.get();
   inplace_history(self, std::move(node));
   if (kept) kept->save_output(self);

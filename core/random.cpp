@@ -188,7 +188,7 @@ void set_rng_state(const Tensor& state, Device device) {
 
 void detail::draw(const char* op, const Tensor& out, RandomKind kind, double a, double b,
                   int64_t low, int64_t high, Generator* generator) {
-  const KernelTable& table = kernels(out.device().type());
+  const KernelTable& table = kernels(out.device());
   if (!table.random) missing_kernel(op, table);
   Generator& source = generator ? *generator : default_generator(out.device());
   if (source.device() != out.device()) {

@@ -119,7 +119,7 @@ Tensor reduce(int op, const void* params, size_t params_size, const Tensor& inpu
   args.out.sizes = args.in.sizes;
   args.out.strides = strides.data();
   args.out.ndim = args.in.ndim;
-  const KernelTable& table = kernels(x.device().type());
+  const KernelTable& table = kernels(x.device());
   if (!table.reduce) missing_kernel(info.name, table);
   table.reduce(args);
 

@@ -165,8 +165,9 @@ struct KernelTable {
   void (*adam_step)(const AdamStep&, const OptimTensor* tensors, int64_t count);
 };
 
-// The table of a device type; throws DeviceError where this build has none.
-const KernelTable& kernels(DeviceType device);
+// The table of a device. What the calling thread then calls of it runs on that device, until it asks
+// for another one's. Throws DeviceError for a device that this build or machine does not have.
+const KernelTable& kernels(Device device);
 
 // Throws NotImplementedError("[op] no CUDA kernel").
 [[noreturn]] void missing_kernel(const char* op, const KernelTable& table);

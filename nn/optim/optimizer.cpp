@@ -159,7 +159,7 @@ void Optimizer::gather(Slot& slot, const bool* uses) {
 
 void Optimizer::flush(const OptimizerOptions& options) {
   if (!batch_.empty()) {
-    const DeviceType device = batch_slots_.front()->param.device().type();
+    const Device device = batch_slots_.front()->param.device();
     update(kernels(device), options, batch_.data(), static_cast<int64_t>(batch_.size()));
     for (const auto& [param, updated] : write_backs_) param.copy_(updated);
     for (const Slot* slot : batch_slots_) {

@@ -34,7 +34,7 @@ TEST_CASE("the CPU has every kernel") {
 
 TEST_CASE("a device without kernels and a kernel a device lacks are named") {
   CHECK_THROWS_AS(kernels(kCUDA), DeviceError);
-  CHECK_THROWS_WITH_TEXT(kernels(kCUDA), "no CUDA in this build");
+  CHECK_THROWS_WITH_TEXT(kernels(kCUDA), "this build of Tarn has no CUDA");
   KernelTable half{};
   half.device_name = "CUDA";
   CHECK_THROWS_AS(missing_kernel("matmul", half), NotImplementedError);

@@ -1,0 +1,47 @@
+# TARN_CUDA: ON compiles kernels/cuda with nvcc; EMULATE compiles the same sources with the C++
+# compiler against tests/cuda_emulator, so that CUDA programs run on machines without a GPU; OFF
+# leaves CUDA out. The default is ON where nvcc and the headers of its libraries are found.
+include(cmake/NvidiaHeaders.cmake)
+
+include(CheckLanguage)
+if(NOT DEFINED TARN_CUDA)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER AND TARN_NVIDIA_INCLUDE_DIRS)
+    set(default ON)
+  else()
+    set(default OFF)
+  endif()
+endif()
+set(TARN_CUDA "${default}" CACHE STRING "CUDA kernels: ON, OFF or EMULATE")
+set_property(CACHE TARN_CUDA PROPERTY STRINGS ON OFF EMULATE)
+
+# What sources that talk to CUDA need; empty when TARN_CUDA is OFF.
+add_library(tarn_cuda INTERFACE)
+if(TARN_CUDA STREQUAL "OFF")
+  return()
+endif()
+if(NOT TARN_NVIDIA_INCLUDE_DIRS)
+  message(FATAL_ERROR "TARN_CUDA=${TARN_CUDA} needs NVIDIA's headers (cuda_runtime_api.h, "
+    "cublasLt.h, curand_kernel.h): install the CUDA toolkit, or run ./dev setup cuda, which takes "
+    "them from NVIDIA's packages for Python")
+endif()
+target_include_directories(tarn_cuda SYSTEM INTERFACE ${TARN_NVIDIA_INCLUDE_DIRS})
+target_compile_definitions(tarn_cuda INTERFACE TARN_CUDA=1)
+
+if(TARN_CUDA STREQUAL "EMULATE")
+  target_compile_definitions(tarn_cuda INTERFACE TARN_CUDA_EMULATE=1)
+  function(tarn_cuda_sources)
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
+  endfunction()
+else()
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90 CACHE STRING "GPU generations to compile for")
+  endif()
+  enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  target_link_libraries(tarn_cuda INTERFACE CUDA::cudart_static)
+  function(tarn_cuda_sources)
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CUDA)
+    set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS --expt-relaxed-constexpr)
+  endfunction()
+endif()
