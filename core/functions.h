@@ -40,7 +40,6 @@ inline Tensor operator>(const Scalar& a, const Tensor& b) { return b.lt(a); }
 inline Tensor operator>=(const Scalar& a, const Tensor& b) { return b.le(a); }
 
 // --- Reductions with more than one result or parameter
-//   --------------------------------------------
 inline Tensor amax(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) {
   return x.amax(dims, keepdim);
 }

@@ -45,7 +45,6 @@ std::string Module::name() const {
 }
 
 // --- Registration
-//   -----------------------------------------------------------------------------------
 
 Tensor& Module::register_parameter(std::string name, Tensor tensor, bool requires_grad) {
   check_name("Parameter", name);
@@ -91,7 +90,6 @@ void Module::unregister_module(const std::string& name) {
 }
 
 // --- Contents
-//   ---------------------------------------------------------------------------------------
 
 OrderedDict<std::string, Tensor> Module::named(OrderedDict<std::string, Tensor> Module::*own,
                                                bool recurse) const {
@@ -149,7 +147,6 @@ std::shared_ptr<Module> Module::shared() const {
 }
 
 // --- Mode, place, gradients
-//   -------------------------------------------------------------------------
 
 void Module::train(bool on) {
   for (const auto& child : children_) child.value()->train(on);
@@ -200,7 +197,6 @@ void Module::zero_grad(bool set_to_none) {
 }
 
 // --- Printing
-//   ---------------------------------------------------------------------------------------
 
 void Module::pretty_print(std::ostream& stream) const { stream << name(); }
 

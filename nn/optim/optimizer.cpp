@@ -63,7 +63,6 @@ void Optimizer::zero_grad(bool set_to_none) {
 }
 
 // --- A step
-//   -------------------------------------------------------------------------------------------
 
 Tensor Optimizer::step(LossClosure closure) {
   Tensor loss;
