@@ -109,12 +109,14 @@ inline Tensor argmin(const Tensor& x, std::optional<int64_t> dim = std::nullopt,
                      bool keepdim = false) {
   return x.argmin(dim, keepdim);
 }
-inline Tensor var(const Tensor& x, bool unbiased = true) { return x.var(unbiased); }
-inline Tensor var(const Tensor& x, IntArrayRef dims, bool unbiased = true, bool keepdim = false) {
+inline Tensor var(const Tensor& x, std::same_as<bool> auto unbiased) { return x.var(unbiased); }
+inline Tensor var(const Tensor& x, IntArrayRef dims = {}, bool unbiased = true,
+                  bool keepdim = false) {
   return x.var(dims, unbiased, keepdim);
 }
-inline Tensor std(const Tensor& x, bool unbiased = true) { return x.std(unbiased); }
-inline Tensor std(const Tensor& x, IntArrayRef dims, bool unbiased = true, bool keepdim = false) {
+inline Tensor std(const Tensor& x, std::same_as<bool> auto unbiased) { return x.std(unbiased); }
+inline Tensor std(const Tensor& x, IntArrayRef dims = {}, bool unbiased = true,
+                  bool keepdim = false) {
   return x.std(dims, unbiased, keepdim);
 }
 inline Tensor var(const Tensor& x, int dim) { return x.var(dim); }

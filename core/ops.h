@@ -7,6 +7,7 @@
 // anything changes.
 #pragma once
 
+#include <concepts>
 #include <string_view>
 #include <tuple>
 
@@ -329,14 +330,11 @@ class Tensor : public TensorBase {
   Tensor all(int64_t dim, bool keepdim = false) const {
     return reduce(op::All{}, *this, dim, keepdim);
   }
-  // unbiased: divides by n - 1.
-  Tensor var(bool unbiased = true) const { return var(IntArrayRef(), unbiased); }
-  // Without these, var(0) would be var(false).
-  Tensor var(int dim) const { return var(IntArrayRef(dim)); }
-  Tensor std(int dim) const { return std(IntArrayRef(dim)); }
-  Tensor var(IntArrayRef dims, bool unbiased = true, bool keepdim = false) const;
-  Tensor std(bool unbiased = true) const { return std(IntArrayRef(), unbiased); }
-  Tensor std(IntArrayRef dims, bool unbiased = true, bool keepdim = false) const;
+  // unbiased: divides by n - 1. var(true) is all of x; in var(1) the number is a dimension.
+  Tensor var(std::same_as<bool> auto unbiased) const { return var(IntArrayRef(), unbiased); }
+  Tensor var(IntArrayRef dims = {}, bool unbiased = true, bool keepdim = false) const;
+  Tensor std(std::same_as<bool> auto unbiased) const { return std(IntArrayRef(), unbiased); }
+  Tensor std(IntArrayRef dims = {}, bool unbiased = true, bool keepdim = false) const;
   Tensor norm(const Scalar& p = 2) const { return norm(p, IntArrayRef()); }
   Tensor norm(const Scalar& p, IntArrayRef dims, bool keepdim = false) const;
   Tensor logsumexp(IntArrayRef dims, bool keepdim = false) const;

@@ -30,6 +30,9 @@ std::string detail::type_name(const std::type_info& type) {
   char* const text = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
   std::string name = text ? text : type.name();
   std::free(text);
+  if (constexpr std::string_view kLibrary = "tarn"; name.starts_with("tarn::")) {
+    name.replace(0, kLibrary.size(), printed_library);
+  }
   return name;
 }
 
