@@ -33,6 +33,7 @@ struct PointwiseArgs {
   bool flat;           // every view is contiguous, of one size and of dtype `compute`
   View out;
   View in[4];
+  unsigned on_host = 0;  // bit i: in[i] is one number in CPU memory, on whatever device `out` is
 };
 
 // out = op over the dimensions in which out.strides[d] == 0. out and in have the same sizes: `out`
