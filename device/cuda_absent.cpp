@@ -33,7 +33,7 @@ bool Stream::query() const { fail(device_); }
 void Stream::wait_stream(const Stream&) const { fail(device_); }
 Stream current_stream(int64_t device) { fail(device); }
 StreamGuard::StreamGuard(const Stream& stream) : stream_(stream), outer_(nullptr) {
-  fail(stream_.device_);
+  fail(stream_.device().index());
 }
 StreamGuard::~StreamGuard() = default;
 void record_stream(void*, const Stream& stream) { fail(stream.device().index()); }
