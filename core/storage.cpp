@@ -1,6 +1,6 @@
 #include "tarn/core/storage.h"
 
-#include "tarn/device/check.h"
+#include "tarn/device/memory.h"
 
 namespace tarn {
 namespace {
@@ -17,28 +17,26 @@ void StorageImpl::dispose(StorageImpl* storage) noexcept {
     (*storage->deleter)(storage->data);
     delete storage->deleter;
   } else if (block == 0) {
-    deallocate(storage->data, storage->nbytes);
+    deallocate(storage->data, storage->nbytes, storage->device);
   }
   storage->~StorageImpl();
   deallocate(storage, block ? block : sizeof(StorageImpl));
 }
 
 Storage Storage::allocate(size_t nbytes, Device device) {
-  if (!device.is_cpu()) {
-    throw DeviceError(
-        str("[allocate] ", device, " was asked for, but this build of Tarn has no CUDA"));
-  }
   StorageImpl* storage;
-  if (nbytes <= kJointLimit) {
+  if (nbytes <= kJointLimit && device.is_cpu()) {
     const size_t block = kHeader + nbytes;
     char* memory = static_cast<char*>(tarn::allocate(block));
     storage = ::new (static_cast<void*>(memory)) StorageImpl;
     storage->joint_block = static_cast<uint32_t>(block);
     storage->data = memory + kHeader;
   } else {
-    void* data = tarn::allocate(nbytes);
+    void* data = tarn::allocate(nbytes, device);
     storage = new StorageImpl;
     storage->data = data;
+    // A CUDA tensor always says its number.
+    if (device.is_cuda()) device = Device(kCUDA, device.ordinal());
   }
   storage->nbytes = nbytes;
   storage->device = device;

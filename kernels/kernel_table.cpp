@@ -1,6 +1,6 @@
 #include "tarn/kernels/kernel_table.h"
 
-#include "tarn/device/check.h"
+#include "tarn/device/memory.h"
 #include "tarn/kernels/cpu/kernels.h"
 #if TARN_CUDA
 #include "tarn/device/cuda/runtime.h"
@@ -12,11 +12,10 @@ namespace tarn {
 const KernelTable& kernels(Device device) {
   if (device.is_cpu()) return cpu::table();
 #if TARN_CUDA
-  cuda::select(device.has_index() ? device.index() : 0);
+  cuda::select(device.ordinal());
   return cuda::table();
 #else
-  throw DeviceError(
-      str("[kernels] ", device, " was asked for, but this build of Tarn has no CUDA"));
+  detail::fail_missing(device);
 #endif
 }
 

@@ -33,6 +33,7 @@ struct PointwiseArgs {
   bool flat;           // every view is contiguous, of one size and of dtype `compute`
   View out;
   View in[4];
+  unsigned on_host = 0;  // bit i: in[i] is one number in CPU memory, on whatever device `out` is
 };
 
 // out = op over the dimensions in which out.strides[d] == 0. out and in have the same sizes: `out`
@@ -141,28 +142,28 @@ struct KernelTable {
   const char* device_name;  // "CPU", "CUDA"
 
   // Memory. copy converts dtypes (as static_cast; to bool: != 0); src and out have the same sizes.
-  void (*fill)(const View& out, const FillValue& value);
-  void (*copy)(const View& out, const View& src);
-  void (*arange)(const View& out, double start, double step);  // out 1-d; start + i * step
+  void (*fill)(const View& out, const FillValue& value) = nullptr;
+  void (*copy)(const View& out, const View& src) = nullptr;
+  void (*arange)(const View& out, double start, double step) = nullptr;  // out 1-d; start + i * step
 
-  void (*pointwise)(const PointwiseArgs&);
-  void (*reduce)(const ReduceArgs&);
-  void (*matmul)(const MatmulArgs&);
-  void (*softmax)(const SoftmaxArgs&);
-  void (*softmax_backward)(const SoftmaxBackwardArgs&);
-  void (*nll_loss)(const NllLossArgs&);
-  void (*nll_loss_backward)(const NllLossBackwardArgs&);
-  void (*gather)(const GatherArgs&);
-  void (*scatter)(const ScatterArgs&);
-  int64_t (*count_nonzero)(const View& x);
-  void (*nonzero)(const View& out, const View& x);  // out (count, x.ndim) int64, row-major order
-  void (*sort)(const SortArgs&);
-  void (*scan)(const ScanArgs&);
-  void (*random)(const RandomArgs&);
+  void (*pointwise)(const PointwiseArgs&) = nullptr;
+  void (*reduce)(const ReduceArgs&) = nullptr;
+  void (*matmul)(const MatmulArgs&) = nullptr;
+  void (*softmax)(const SoftmaxArgs&) = nullptr;
+  void (*softmax_backward)(const SoftmaxBackwardArgs&) = nullptr;
+  void (*nll_loss)(const NllLossArgs&) = nullptr;
+  void (*nll_loss_backward)(const NllLossBackwardArgs&) = nullptr;
+  void (*gather)(const GatherArgs&) = nullptr;
+  void (*scatter)(const ScatterArgs&) = nullptr;
+  int64_t (*count_nonzero)(const View& x) = nullptr;
+  void (*nonzero)(const View& out, const View& x) = nullptr;  // out (count, x.ndim) int64, row-major order
+  void (*sort)(const SortArgs&) = nullptr;
+  void (*scan)(const ScanArgs&) = nullptr;
+  void (*random)(const RandomArgs&) = nullptr;
 
   // Optimizers: one pass over many tensors (kernels/optim_ops.h).
-  void (*sgd_step)(const SgdStep&, const OptimTensor* tensors, int64_t count);
-  void (*adam_step)(const AdamStep&, const OptimTensor* tensors, int64_t count);
+  void (*sgd_step)(const SgdStep&, const OptimTensor* tensors, int64_t count) = nullptr;
+  void (*adam_step)(const AdamStep&, const OptimTensor* tensors, int64_t count) = nullptr;
 };
 
 // The table of a device. What the calling thread then calls of it runs on that device, until it asks
