@@ -47,8 +47,7 @@ __global__ void list_tiles(StridedIndex<1> index, const T* x, const int64_t* pla
   const uint32_t begin = blockIdx.x * kTile + threadIdx.x * kPerThread;
   int64_t total;
   int64_t place =
-      places[blockIdx.x] +
-      block_exclusive_scan(count_own(index, x, begin), int64_t{0}, add, total);
+      places[blockIdx.x] + block_exclusive_scan(count_own(index, x, begin), int64_t{0}, add, total);
   for (uint32_t i = begin; i - begin < kPerThread && i < index.count; ++i) {
     int64_t at[1];
     index.offsets(i, at);
