@@ -235,4 +235,19 @@ constexpr decltype(auto) visit(ScalarType type, F&& f) {
   }
 }
 
+// Calls f with an unsigned integer of `item` bytes: moving elements needs no more of their type.
+template <class F>
+decltype(auto) visit_size(int64_t item, F&& f) {
+  switch (item) {
+    case 1:
+      return f(uint8_t{});
+    case 2:
+      return f(uint16_t{});
+    case 4:
+      return f(uint32_t{});
+    default:
+      return f(uint64_t{});
+  }
+}
+
 }  // namespace tarn

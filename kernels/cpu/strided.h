@@ -130,21 +130,6 @@ class StridedLoop {
   int64_t strides_[kMaxDims][kMaxOperands];  // bytes
 };
 
-// Calls f with an unsigned integer of `item` bytes: moving elements needs no more of their type.
-template <class F>
-decltype(auto) visit_size(int64_t item, F&& f) {
-  switch (item) {
-    case 1:
-      return f(uint8_t{});
-    case 2:
-      return f(uint16_t{});
-    case 4:
-      return f(uint32_t{});
-    default:
-      return f(uint64_t{});
-  }
-}
-
 // dst[i * dst_stride] = src[i * src_stride] for i in [0, n), strides in elements, converted as
 // kernels/convert.h says. dst and src must not overlap, unless they are equal in address, dtype and
 // stride.

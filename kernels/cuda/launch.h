@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tarn/device/cuda/fault.h"
 #include "tarn/device/cuda/runtime.h"
 #include "tarn/kernels/cuda/gpu.h"
 
@@ -24,6 +25,15 @@ template <class... Params, class... Args>
 void launch(void (*kernel)(Params...), dim3 blocks, dim3 threads, size_t dynamic_shared,
             const Args&... args) {
   TARN_CUDA_CHECK(gpu::launch(kernel, blocks, threads, dynamic_shared, stream(), args...));
+}
+
+// Called by a kernel whose data is wrong: the host throws, with these values, when it next waits.
+__device__ inline void complain(const Fault& fault, int64_t a, int64_t b = 0, int64_t c = 0) {
+  if (atomicAdd(&fault.record->count, 1u) != 0) return;
+  fault.record->kind = fault.kind;
+  fault.record->values[0] = a;
+  fault.record->values[1] = b;
+  fault.record->values[2] = c;
 }
 
 }  // namespace tarn::cuda

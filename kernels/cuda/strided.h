@@ -21,7 +21,6 @@
 namespace tarn::cuda {
 
 using cpu::StridedLoop;
-using cpu::visit_size;
 
 // What one launch can count; for_each_part cuts the rest into several. The kernels' indices have 32
 // bits, because divisions of 64 take several times as long.
