@@ -42,6 +42,7 @@ else()
   target_link_libraries(tarn_cuda INTERFACE CUDA::cudart_static)
   function(tarn_cuda_sources)
     set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CUDA)
-    set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS --expt-relaxed-constexpr)
+    # The standard as an option: CMake 3.25 does not know nvcc 13's.
+    set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS -std=c++20 --expt-relaxed-constexpr)
   endfunction()
 endif()

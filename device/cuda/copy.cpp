@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tarn/device/cuda/fault.h"
 #include "tarn/device/cuda/memory.h"
 #include "tarn/device/cuda/runtime.h"
 #include "tarn/device/device.h"
@@ -195,6 +196,7 @@ Way way(int to_device, int from_device) {
 
 void read_back(void* host, const void* device, size_t bytes) {
   staging(bytes).read_back(host, device, bytes, stream());
+  throw_fault(selected());
 }
 
 void send(void* device, const void* host, size_t bytes) {

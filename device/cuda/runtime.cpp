@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "tarn/device/cuda.h"
+#include "tarn/device/cuda/fault.h"
 #include "tarn/device/memory.h"
 
 namespace tarn {
@@ -138,6 +139,7 @@ void set_device(int64_t index) {
 void synchronize(int64_t device) {
   const SelectGuard guard(device_or_current(device));
   TARN_CUDA_CHECK(cudaDeviceSynchronize());
+  throw_fault(selected());
 }
 
 Stream::Stream(int64_t device) : device_(device_or_current(device)) {
@@ -152,6 +154,7 @@ Stream::Stream(int64_t device) : device_(device_or_current(device)) {
 
 void Stream::synchronize() const {
   TARN_CUDA_CHECK(cudaStreamSynchronize(static_cast<cudaStream_t>(handle_)));
+  throw_fault(static_cast<int>(device_));
 }
 
 bool Stream::query() const {

@@ -6,6 +6,13 @@
 
 namespace tarn::cuda {
 
+// copy.cu
+void fill(const View& out, const FillValue& value);
+void copy(const View& out, const View& src);
+void arange(const View& out, double start, double step);
+// pointwise.cpp
+void pointwise(const PointwiseArgs& args);
+
 const KernelTable& table();
 
 }  // namespace tarn::cuda

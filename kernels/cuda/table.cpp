@@ -5,6 +5,10 @@ namespace tarn::cuda {
 const KernelTable& table() {
   static constexpr KernelTable kTable = {
       .device_name = "CUDA",
+      .fill = fill,
+      .copy = copy,
+      .arange = arange,
+      .pointwise = pointwise,
   };
   return kTable;
 }
