@@ -174,5 +174,7 @@ const KernelTable& kernels(Device device);
 
 // Throws NotImplementedError("[op] no CUDA kernel").
 [[noreturn]] void missing_kernel(const char* op, const KernelTable& table);
+// Throws IndexError("index 5 is out of bounds for dimension 1 with size 5").
+[[noreturn]] void fail_index(int64_t index, int64_t dim, int64_t size);
 
 }  // namespace tarn

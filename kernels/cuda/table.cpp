@@ -9,6 +9,16 @@ const KernelTable& table() {
       .copy = copy,
       .arange = arange,
       .pointwise = pointwise,
+      .matmul = matmul,
+      .gather = gather,
+      .scatter = scatter,
+      .count_nonzero = count_nonzero,
+      .nonzero = nonzero,
+      .sort = sort,
+      .scan = scan,
+      .random = random,
+      .sgd_step = sgd_step,
+      .adam_step = adam_step,
   };
   return kTable;
 }
