@@ -9,6 +9,7 @@ const KernelTable& table() {
       .copy = copy,
       .arange = arange,
       .pointwise = pointwise,
+      .reduce = reduce,
   };
   return kTable;
 }
