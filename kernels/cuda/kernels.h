@@ -10,6 +10,8 @@ namespace tarn::cuda {
 void fill(const View& out, const FillValue& value);
 void copy(const View& out, const View& src);
 void arange(const View& out, double start, double step);
+// pointwise.cpp
+void pointwise(const PointwiseArgs& args);
 
 // matmul.cu
 void matmul(const MatmulArgs& args);

@@ -8,6 +8,7 @@ const KernelTable& table() {
       .fill = fill,
       .copy = copy,
       .arange = arange,
+      .pointwise = pointwise,
       .matmul = matmul,
       .gather = gather,
       .scatter = scatter,
