@@ -5,7 +5,7 @@
 #   DIR/include/*.h, DIR/include/crt/...   of the packages named in DIR/versions
 # and TARN_NVIDIA_HEADERS_DIR says which DIR. A complete CUDA toolkit does as well; one without
 # cuBLAS or cuRAND is passed over, since headers of two versions do not mix.
-set(TARN_NVIDIA_HEADERS_DIR "${PROJECT_SOURCE_DIR}/build/nvidia" CACHE PATH
+set(TARN_NVIDIA_HEADERS_DIR "${CMAKE_CURRENT_LIST_DIR}/../build/nvidia" CACHE PATH
     "Where cmake/fetch_nvidia_headers.sh has put NVIDIA's headers")
 
 find_package(CUDAToolkit QUIET)
