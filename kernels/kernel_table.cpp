@@ -23,4 +23,9 @@ void missing_kernel(const char* op, const KernelTable& table) {
   throw NotImplementedError(str("[", op, "] no ", table.device_name, " kernel"));
 }
 
+void fail_index(int64_t index, int64_t dim, int64_t size) {
+  throw IndexError(
+      str("index ", index, " is out of bounds for dimension ", dim, " with size ", size));
+}
+
 }  // namespace tarn

@@ -144,7 +144,8 @@ struct KernelTable {
   // Memory. copy converts dtypes (as static_cast; to bool: != 0); src and out have the same sizes.
   void (*fill)(const View& out, const FillValue& value) = nullptr;
   void (*copy)(const View& out, const View& src) = nullptr;
-  void (*arange)(const View& out, double start, double step) = nullptr;  // out 1-d; start + i * step
+  // out 1-d; start + i * step
+  void (*arange)(const View& out, double start, double step) = nullptr;
 
   void (*pointwise)(const PointwiseArgs&) = nullptr;
   void (*reduce)(const ReduceArgs&) = nullptr;
@@ -156,7 +157,8 @@ struct KernelTable {
   void (*gather)(const GatherArgs&) = nullptr;
   void (*scatter)(const ScatterArgs&) = nullptr;
   int64_t (*count_nonzero)(const View& x) = nullptr;
-  void (*nonzero)(const View& out, const View& x) = nullptr;  // out (count, x.ndim) int64, row-major order
+  // out (count, x.ndim) int64, row-major order
+  void (*nonzero)(const View& out, const View& x) = nullptr;
   void (*sort)(const SortArgs&) = nullptr;
   void (*scan)(const ScanArgs&) = nullptr;
   void (*random)(const RandomArgs&) = nullptr;
@@ -172,5 +174,7 @@ const KernelTable& kernels(Device device);
 
 // Throws NotImplementedError("[op] no CUDA kernel").
 [[noreturn]] void missing_kernel(const char* op, const KernelTable& table);
+// Throws IndexError("index 5 is out of bounds for dimension 1 with size 5").
+[[noreturn]] void fail_index(int64_t index, int64_t dim, int64_t size);
 
 }  // namespace tarn

@@ -1,7 +1,6 @@
 // Advanced indexing: gather and scatter.
 #include <algorithm>
 
-#include "tarn/device/check.h"
 #include "tarn/kernels/cpu/kernels.h"
 #include "tarn/kernels/cpu/strided.h"
 #include "tarn/kernels/element_ops.h"
@@ -30,8 +29,7 @@ void check_indices(const IndexSpec& spec) {
       for (int64_t i = 0; i < n; ++i) bad |= outside(values[i * stride[0]]);
       if (!bad) return;
       while (!outside(*values)) values += stride[0];
-      throw IndexError(str("index ", *values, " is out of bounds for dimension ", spec.dim[k],
-                           " with size ", size));
+      fail_index(*values, spec.dim[k], size);
     });
   }
 }

@@ -15,6 +15,20 @@ void pointwise(const PointwiseArgs& args);
 // reduce.cu
 void reduce(const ReduceArgs& args);
 
+// matmul.cu
+void matmul(const MatmulArgs& args);
+// index.cu, nonzero.cu, sort.cu, scan.cu, random.cu
+void gather(const GatherArgs& args);
+void scatter(const ScatterArgs& args);
+int64_t count_nonzero(const View& x);
+void nonzero(const View& out, const View& x);
+void sort(const SortArgs& args);
+void scan(const ScanArgs& args);
+void random(const RandomArgs& args);
+// optim.cu
+void sgd_step(const SgdStep& step, const OptimTensor* tensors, int64_t count);
+void adam_step(const AdamStep& step, const OptimTensor* tensors, int64_t count);
+
 const KernelTable& table();
 
 }  // namespace tarn::cuda

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "tarn/device/check.h"
 #include "tarn/kernels/cuda/block_scan.h"
 #include "tarn/kernels/cuda/launch.h"
 
@@ -126,6 +127,12 @@ __global__ void scan_row(int64_t* counts, int64_t rows, int64_t length) {
 unsigned grid_of(int64_t rows) { return static_cast<unsigned>(std::min<int64_t>(rows, 65535)); }
 
 }  // namespace
+
+void check_sort_length(const char* op, int64_t length) {
+  if (length <= kMaxSortLength) return;
+  throw ValueError(
+      str("[", op, "] CUDA sorts at most ", kMaxSortLength, " elements, got ", length));
+}
 
 void scan_counts(int64_t* counts, int64_t rows, int64_t length) {
   launch(scan_row, grid_of(rows), kBlockSize, 0, counts, rows, length);

@@ -12,6 +12,8 @@ struct SortPairs {
   uint32_t* positions;
 };
 inline constexpr int64_t kMaxSortLength = (int64_t{1} << 32) - 1;
+// Throws ValueError for a longer one.
+void check_sort_length(const char* op, int64_t length);
 
 // Sorts each of `rows` rows of `length` pairs by bits [first_bit, last_bit) of the keys. The result
 // is in `data` or in `spare`, which is as large: what is returned. Key: uint32_t or uint64_t.

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <bit>
 
-#include "tarn/device/check.h"
 #include "tarn/kernels/cuda/kernels.h"
+#include "tarn/kernels/cuda/launch.h"
 #include "tarn/kernels/cuda/radix_sort.h"
 #include "tarn/kernels/cuda/strided.h"
 #include "tarn/kernels/element_ops.h"
@@ -129,10 +129,7 @@ void sort(const SortArgs& args) {
   const int64_t length = last < 0 ? 1 : args.x.sizes[last];
   const int64_t k = last < 0 ? 1 : args.values.sizes[last];
   if (k == 0) return;
-  if (length > kMaxSortLength) {
-    throw ValueError(str("[sort] CUDA sorts at most ", kMaxSortLength,
-                         " elements along a dimension, got ", length));
-  }
+  check_sort_length("sort", length);
   View values = args.values, indices = args.indices, x = args.x;
   for (View* view : {&values, &indices, &x}) view->ndim = std::max(last, 0);
   const StridedLoop loop(values, indices, x);

@@ -10,6 +10,16 @@ const KernelTable& table() {
       .arange = arange,
       .pointwise = pointwise,
       .reduce = reduce,
+      .matmul = matmul,
+      .gather = gather,
+      .scatter = scatter,
+      .count_nonzero = count_nonzero,
+      .nonzero = nonzero,
+      .sort = sort,
+      .scan = scan,
+      .random = random,
+      .sgd_step = sgd_step,
+      .adam_step = adam_step,
   };
   return kTable;
 }
