@@ -12,6 +12,8 @@ void copy(const View& out, const View& src);
 void arange(const View& out, double start, double step);
 // pointwise.cpp
 void pointwise(const PointwiseArgs& args);
+// reduce.cu
+void reduce(const ReduceArgs& args);
 
 // matmul.cu
 void matmul(const MatmulArgs& args);

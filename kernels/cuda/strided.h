@@ -67,49 +67,72 @@ struct StridedIndex {
   }
 };
 
-// Calls f(const StridedIndex<kOperands>&, void* const* data) for parts that make up the loop's
-// elements: one, unless there are more than `limit` of them or more dimensions than an index has.
-// `items` are the sizes of the operands' elements in bytes.
+// Dimensions and what they are to kOperands operands, before they are cut into parts. Strides and
+// item sizes are in elements and bytes.
+template <int kOperands>
+struct Walk {
+  int ndim = 0;  // at least 1 once filled
+  int64_t numel = 1;
+  int64_t size[kMaxDims];  // innermost first
+  int64_t stride[kMaxDims][kOperands];
+  char* data[kOperands];
+  int64_t items[kOperands];
+
+  Walk() = default;
+  Walk(const StridedLoop& loop, const int64_t* item_sizes)
+      : ndim(loop.ndim()), numel(loop.numel()) {
+    for (int k = 0; k < kOperands; ++k) {
+      data[k] = loop.data(k);
+      items[k] = item_sizes[k];
+    }
+    for (int d = 0; d < ndim; ++d) {
+      size[d] = loop.is_flat() ? numel : loop.size(d);
+      for (int k = 0; k < kOperands; ++k) {
+        stride[d][k] = loop.is_flat() ? loop.inner_strides()[k] : loop.stride(d, k) / items[k];
+      }
+    }
+  }
+};
+
+// Calls f(const StridedIndex<kOperands>&, void* const* data) for parts that make up all elements:
+// one, unless there are more than `limit` of them or more dimensions than an index has.
 template <int kOperands, class F>
-void for_each_part(const StridedLoop& loop, const int64_t* items, F&& f, int64_t limit = kMaxPart) {
-  if (loop.numel() == 0) return;
-  const bool flat = loop.is_flat();
-  const auto size = [&](int d) { return flat ? loop.numel() : loop.size(d); };
-  const auto stride = [&](int d, int k) {
-    return flat ? loop.inner_strides()[k] : loop.stride(d, k) / items[k];
-  };
-  // The dimensions below `whole` go into a part as they are, `step` of dimension `whole`.
+void for_each_part(const Walk<kOperands>& walk, F&& f, int64_t limit = kMaxPart) {
+  if (walk.numel == 0) return;
+  // The dimensions below `cut` go into a part as they are, `step` of dimension `cut`.
   StridedIndex<kOperands> index;
-  int whole = 0;
+  int cut = 0;
   int64_t inner = 1;
-  while (whole < loop.ndim() && whole < kMaxPartDims - 1 && inner * size(whole) <= limit) {
-    inner *= size(whole++);
+  while (cut < walk.ndim - 1 && cut < kMaxPartDims - 1 && inner * walk.size[cut] <= limit) {
+    inner *= walk.size[cut++];
   }
-  const bool rest = whole < loop.ndim();
-  const int64_t step = rest ? std::min(size(whole), limit / inner) : 1;
-  index.ndim = whole + (rest ? 1 : 0);
-  for (int d = 0; d < index.ndim; ++d) {
-    index.size[d] = Divisor(static_cast<uint32_t>(d < whole ? size(d) : step));
-    for (int k = 0; k < kOperands; ++k) index.stride[d][k] = stride(d, k);
+  const int64_t step = std::min(walk.size[cut], limit / inner);
+  index.ndim = cut + 1;
+  for (int d = 0; d <= cut; ++d) {
+    index.size[d] = Divisor(static_cast<uint32_t>(d < cut ? walk.size[d] : step));
+    std::copy_n(walk.stride[d], kOperands, index.stride[d]);
   }
-  const int64_t slices = rest ? (size(whole) + step - 1) / step : 1;
-  const int64_t parts = rest ? loop.numel() / (inner * size(whole)) * slices : 1;
+  const int64_t slices = (walk.size[cut] + step - 1) / step;
+  const int64_t parts = walk.numel / (inner * walk.size[cut]) * slices;
   for (int64_t part = 0; part < parts; ++part) {
-    const int64_t slice = rest ? part % slices * step : 0;
-    int64_t outer = part / slices;
+    const int64_t first = part % slices * step;
     void* data[kOperands];
     for (int k = 0; k < kOperands; ++k) {
-      data[k] = loop.data(k) + (rest ? slice * stride(whole, k) * items[k] : 0);
-    }
-    for (int d = whole + 1; d < loop.ndim(); ++d) {
-      for (int k = 0; k < kOperands; ++k) {
-        data[k] = static_cast<char*>(data[k]) + outer % size(d) * stride(d, k) * items[k];
+      int64_t at = first * walk.stride[cut][k], outer = part / slices;
+      for (int d = cut + 1; d < walk.ndim; ++d) {
+        at += outer % walk.size[d] * walk.stride[d][k];
+        outer /= walk.size[d];
       }
-      outer /= size(d);
+      data[k] = walk.data[k] + at * walk.items[k];
     }
-    index.count = static_cast<uint32_t>(inner * (rest ? std::min(step, size(whole) - slice) : 1));
+    index.count = static_cast<uint32_t>(inner * std::min(step, walk.size[cut] - first));
     f(static_cast<const StridedIndex<kOperands>&>(index), static_cast<void* const*>(data));
   }
+}
+// The same for a loop whose operands have elements of the given sizes in bytes.
+template <int kOperands, class F>
+void for_each_part(const StridedLoop& loop, const int64_t* items, F&& f) {
+  for_each_part(Walk<kOperands>(loop, items), f);
 }
 
 // Element i of an array of `dtype`, as V, and the way back.

@@ -9,6 +9,7 @@ const KernelTable& table() {
       .copy = copy,
       .arange = arange,
       .pointwise = pointwise,
+      .reduce = reduce,
       .matmul = matmul,
       .gather = gather,
       .scatter = scatter,

@@ -13,8 +13,7 @@
 // Made unusable before NVIDIA's headers would give them a meaning.
 #define __shared__ use_TARN_SHARED_instead_of___shared__
 #define __constant__ constant_memory_is_not_used_pass_kernel_arguments
-#include <cuda_runtime_api.h>
-#include <vector_functions.h>
+#include <cuda_runtime.h>
 #undef __launch_bounds__
 #define __launch_bounds__(...)
 

@@ -1,6 +1,5 @@
 #pragma once
-// Kernel launches, and the C++ forms of runtime functions that NVIDIA keeps in <cuda_runtime.h>.
-// Included by device.h.
+// Kernel launches. Included by device.h.
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
@@ -90,32 +89,3 @@ cudaError_t launch(void (*kernel)(Parameters...), cuda_emulator::Blocks blocks, 
 }
 
 }  // namespace tarn::gpu
-
-template <class T>
-cudaError_t cudaMalloc(T** memory, std::size_t bytes) {
-  return ::cudaMalloc(reinterpret_cast<void**>(memory), bytes);
-}
-template <class T>
-cudaError_t cudaMallocAsync(T** memory, std::size_t bytes, cudaStream_t stream) {
-  return ::cudaMallocAsync(reinterpret_cast<void**>(memory), bytes, stream);
-}
-template <class T>
-cudaError_t cudaMallocHost(T** memory, std::size_t bytes, unsigned flags = 0) {
-  return ::cudaHostAlloc(reinterpret_cast<void**>(memory), bytes, flags);
-}
-template <class T>
-cudaError_t cudaHostAlloc(T** memory, std::size_t bytes, unsigned flags) {
-  return ::cudaHostAlloc(reinterpret_cast<void**>(memory), bytes, flags);
-}
-template <class... Parameters>
-cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribute attribute,
-                                 int value) {
-  return ::cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
-}
-template <class... Parameters>
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks,
-                                                          void (*kernel)(Parameters...),
-                                                          int threads, std::size_t dynamic_shared) {
-  return ::cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-      blocks, reinterpret_cast<const void*>(kernel), threads, dynamic_shared);
-}

@@ -1,6 +1,7 @@
 #include "tarn/tests/cuda_emulator/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -77,6 +78,15 @@ void on_fault(int, siginfo_t* info, void*) {
   sigaction(SIGSEGV, &outer_handler, nullptr);  // and the access is tried again
 }
 
+void report_leaks() {
+  for (const auto& [address, block] : blocks())
+    std::fprintf(stderr, "cuda emulator: leaked %zu bytes of %s at %p\n", block.size,
+                 describe(address).c_str(), static_cast<const void*>(address));
+  if (blocks().empty()) return;
+  std::fflush(nullptr);
+  _exit(1);
+}
+
 Arena* arenas() {
   if (arena_list) return arena_list;
   auto* list = new Arena[max_devices];
@@ -91,6 +101,7 @@ Arena* arenas() {
   action.sa_sigaction = on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigaction(SIGSEGV, &action, &outer_handler);
+  if (settings().leaks) std::atexit(report_leaks);
   return list;
 }
 
@@ -249,12 +260,5 @@ unsigned reachable_from(int device) { return 1u << device | arenas()[device].pee
 
 Access::Access(unsigned devices) : outer_(open_devices) { set_access(devices); }
 Access::~Access() { set_access(outer_); }
-
-std::size_t report_live_blocks() {
-  for (const auto& [address, block] : blocks())
-    std::fprintf(stderr, "cuda emulator: leaked %zu bytes of %s at %p\n", block.size,
-                 describe(address).c_str(), static_cast<const void*>(address));
-  return blocks().size();
-}
 
 }  // namespace cuda_emulator

@@ -51,7 +51,4 @@ class Access {
 /// What a kernel of the device may touch: its own memory and its peers'.
 unsigned reachable_from(int device);
 
-/// Prints what is still allocated; the number of blocks.
-std::size_t report_live_blocks();
-
 }  // namespace cuda_emulator

@@ -94,8 +94,6 @@ void destroy_stream(CUstream_st* stream) {
   delete stream;
 }
 
-std::size_t live_streams() { return streams().all.size() - streams().legacy.size(); }
-
 cudaError_t submit(CUstream_st* stream, Operation operation) {
   if (Capture* capture = stream->capture.get()) {
     if (!capture->valid) return cudaErrorStreamCaptureInvalidated;

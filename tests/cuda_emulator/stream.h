@@ -49,7 +49,6 @@ struct Capture {
 CUstream_st* find_stream(cudaStream_t handle);
 CUstream_st* create_stream(unsigned flags, int priority);
 void destroy_stream(CUstream_st* stream);
-std::size_t live_streams();
 
 /// Queues the operation, or adds it to the graph that the stream records.
 cudaError_t submit(CUstream_st* stream, Operation operation);

@@ -1,9 +1,9 @@
 #pragma once
 // For the emulator's own tests: a stream, and vectors on the device.
-#include <catch2/catch.hpp>
 #include <string>
 #include <utility>
 #include <vector>
+#include "tarn/tests/support/catch.h"
 
 #include "tarn/tests/cuda_emulator/device.h"
 #include "tarn/tests/cuda_emulator/settings.h"
