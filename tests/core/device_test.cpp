@@ -15,10 +15,10 @@
 #include "tarn/tests/support/tensors.h"
 
 using namespace tarn;
+using indexing::Slice;
 using testing::cuda_devices;
 using testing::devices;
 using testing::elements;
-using indexing::Slice;
 
 using Floats = std::vector<float>;
 using Longs = std::vector<int64_t>;
@@ -100,8 +100,8 @@ TEST_CASE("copy_ converts dtypes and strides from any device to any other") {
         const Tensor source = arange(12, TensorOptions(from).dtype(kInt)).view({3, 4}).t();
         const Tensor wide = zeros({4, 6}, TensorOptions(to).dtype(type));
         wide.index({Slice(), Slice(0, 6, 2)}).copy_(source);
-        const Tensor wanted = tensor({{0, 0, 4, 0, 8, 0}, {1, 0, 5, 0, 9, 0}, {2, 0, 6, 0, 10, 0},
-                                      {3, 0, 7, 0, 11, 0}});
+        const Tensor wanted = tensor(
+            {{0, 0, 4, 0, 8, 0}, {1, 0, 5, 0, 9, 0}, {2, 0, 6, 0, 10, 0}, {3, 0, 7, 0, 11, 0}});
         CHECK(wide.cpu().to(kLong).equal(wanted));
       }
       const Tensor target = zeros({2, 3}, to);
@@ -177,8 +177,10 @@ TEST_CASE("operands on two devices are a DeviceError that names the operation an
     const Tensor a = ones({2, 2}, one), b = ones({2, 2}, two);
     const Tensor index = zeros({2, 2}, TensorOptions(kLong).device(two));
     const auto text = [&](const char* op) {
-      return str("[", op, "] Expected all tensors to be on the same device, but found at least two "
-                          "devices, ", one, " and ", two, "!");
+      return str("[", op,
+                 "] Expected all tensors to be on the same device, but found at least two "
+                 "devices, ",
+                 one, " and ", two, "!");
     };
     CHECK_THROWS_WITH_TEXT(a + b, text("add"));
     CHECK_THROWS_WITH_TEXT(a.add_(b), text("add"));
@@ -296,8 +298,7 @@ TEST_CASE("a process ends cleanly whatever CUDA tensors are left") {
   if (!cuda::is_available()) return;
   for (const char* allocation : {"cached", "direct"}) {
     for (const char* name : {"[child-exit]", "[child-exit-in-thread]"}) {
-      const auto child =
-          testing::run_self(name, std::string("TARN_CUDA_ALLOC=") + allocation);
+      const auto child = testing::run_self(name, std::string("TARN_CUDA_ALLOC=") + allocation);
       CAPTURE(name, allocation, child.output);
       CHECK(child.status == 0);
     }

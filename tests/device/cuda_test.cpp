@@ -22,8 +22,7 @@ constexpr size_t kMiB = size_t{1} << 20;
 
 // A block of device memory.
 struct Bytes {
-  Bytes(size_t size, Device device)
-      : size(size), device(device), data(allocate(size, device)) {}
+  Bytes(size_t size, Device device) : size(size), device(device), data(allocate(size, device)) {}
   Bytes(const std::vector<char>& values, Device device) : Bytes(values.size(), device) {
     copy_bytes(data, device, values.data(), kCPU, size);
   }
@@ -79,8 +78,7 @@ TEST_CASE("child: no device", "[.][child-no-device]") {
 
 TEST_CASE("a machine without a GPU has no CUDA devices, even where Tarn is built with CUDA") {
   if (!cuda::is_available()) return;
-  const auto child = run_self("[child-no-device]",
-                              "TARN_EMULATED_DEVICES=0 CUDA_VISIBLE_DEVICES=");
+  const auto child = run_self("[child-no-device]", "TARN_EMULATED_DEVICES=0 CUDA_VISIBLE_DEVICES=");
   INFO(child.output);
   CHECK(child.status == 0);
 }

@@ -88,7 +88,8 @@ TEST_CASE("one optimizer steps parameters on several devices, and its state foll
     for (const Tensor& p : parameters) p.mutable_grad() = full({3}, step + 1.0, p.options());
     optimizer.step();
   }
-  for (const Tensor& p : parameters) testing::assert_close(p.detach().cpu(), parameters[0].detach());
+  for (const Tensor& p : parameters)
+    testing::assert_close(p.detach().cpu(), parameters[0].detach());
   // A saved state is loaded to where the parameter is.
   const Value saved = optimizer.state_dict();
   std::vector<Tensor> moved;
