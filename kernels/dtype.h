@@ -250,4 +250,19 @@ decltype(auto) visit_size(int64_t item, F&& f) {
   }
 }
 
+// Calls f with a value of the floating-point type that stores `type`, which is one.
+template <class F>
+decltype(auto) visit_floating(ScalarType type, F&& f) {
+  switch (type) {
+    case kHalf:
+      return f(Half{});
+    case kBFloat16:
+      return f(BFloat16{});
+    case kFloat:
+      return f(float{});
+    default:
+      return f(double{});
+  }
+}
+
 }  // namespace tarn

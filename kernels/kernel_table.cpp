@@ -28,4 +28,9 @@ void fail_index(int64_t index, int64_t dim, int64_t size) {
       str("index ", index, " is out of bounds for dimension ", dim, " with size ", size));
 }
 
+void fail_target(int64_t target, int64_t classes, int64_t sample) {
+  throw IndexError(str("[nll_loss] Target ", target, " is out of bounds. There are ", classes,
+                       " classes, 0 to ", classes - 1, "; sample ", sample, "."));
+}
+
 }  // namespace tarn

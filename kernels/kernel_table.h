@@ -53,7 +53,7 @@ struct MatmulArgs {
   bool relu = false;
 };
 
-// Softmax or log-softmax of x along `dim`; backward reads the forward's output.
+// Softmax or log-softmax of x along `dim`; backward reads the forward's output. One dtype.
 struct SoftmaxArgs {
   View out, x;
   int dim;
@@ -67,7 +67,9 @@ struct SoftmaxBackwardArgs {
 
 // Negative log likelihood. log_probs (n, classes), target (n) int64, weight (classes) or null data.
 // loss is (n) without reduction and 0-dim otherwise; total_weight is a 0-dim tensor of the same
-// dtype. A target outside [0, classes) that is not ignore_index is an error.
+// dtype. A target outside [0, classes) that is not ignore_index throws IndexError before anything is
+// written. On CUDA, where such a sample counts as ignored, the next call that waits for the device
+// throws it.
 enum class Reduction : int8_t { None, Mean, Sum };
 struct NllLossArgs {
   View loss, total_weight, log_probs, target, weight;
@@ -176,5 +178,7 @@ const KernelTable& kernels(Device device);
 [[noreturn]] void missing_kernel(const char* op, const KernelTable& table);
 // Throws IndexError("index 5 is out of bounds for dimension 1 with size 5").
 [[noreturn]] void fail_index(int64_t index, int64_t dim, int64_t size);
+// Throws IndexError("[nll_loss] Target 5 is out of bounds. There are 5 classes, 0 to 4; sample 1.").
+[[noreturn]] void fail_target(int64_t target, int64_t classes, int64_t sample);
 
 }  // namespace tarn

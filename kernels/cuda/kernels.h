@@ -14,6 +14,12 @@ void arange(const View& out, double start, double step);
 void pointwise(const PointwiseArgs& args);
 // reduce.cu
 void reduce(const ReduceArgs& args);
+// softmax.cu
+void softmax(const SoftmaxArgs& args);
+void softmax_backward(const SoftmaxBackwardArgs& args);
+// nll_loss.cu
+void nll_loss(const NllLossArgs& args);
+void nll_loss_backward(const NllLossBackwardArgs& args);
 
 // matmul.cu
 void matmul(const MatmulArgs& args);

@@ -1,6 +1,4 @@
 // Reductions over any dimensions of any layout: the plan. The kernels are in reduce_kernels.h.
-#include <bit>
-
 #include "tarn/kernels/cpu/reduce_dims.h"
 #include "tarn/kernels/cuda/kernels.h"
 #include "tarn/kernels/cuda/reduce_kernels.h"
@@ -14,34 +12,12 @@ constexpr int kPerThread = 32;      // elements of a thread where a result has s
 constexpr int kMostPerThread = 64;  // and where it has one
 constexpr int kMergedPerThread = 16;
 
-int floor_power(int64_t n) {
-  return static_cast<int>(
-      std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(n, 1, kBlockSize))));
-}
-
-ReduceShape in_chunks(ReduceBlock block, int64_t count, int64_t chunk) {
+ReduceShape in_chunks(BlockShape block, int64_t count, int64_t chunk) {
   return {block, count, chunk, std::max<int64_t>(1, (count + chunk - 1) / chunk)};
 }
 
-// Threads side by side along the elements of a result.
-ReduceBlock rows(int64_t results, int64_t count) {
-  int depth = floor_power(count);
-  // One warp for a result if that gives the device enough to do.
-  while (depth > 32 && depth / 2 * kMostPerThread >= count && results * depth > 1 << 18) {
-    depth /= 2;
-  }
-  return {kBlockSize / depth, depth, false};
-}
-// Threads side by side along results, of which `adjacent` have adjacent elements.
-ReduceBlock columns(int64_t adjacent, int64_t count) {
-  const int most = kBlockSize / floor_power(std::clamp<int64_t>(count / 8, 1, 8));
-  const int width = std::min(most, 2 * floor_power((adjacent + 1) / 2));
-  return {width, kBlockSize / width, true};
-}
-
 unsigned block_count(const ReduceShape& shape, int64_t results) {
-  const int64_t tiles = (results + shape.block.width - 1) / shape.block.width;
-  return static_cast<unsigned>(tiles * shape.chunks);
+  return static_cast<unsigned>(shape.block.tiles(results) * shape.chunks);
 }
 
 // Copies the input so that the elements of a result follow one another.
@@ -90,7 +66,8 @@ void run(const ReduceArgs& args, const Op& op) {
   }
 
   const bool by_columns = kept.in[0] == 1 && reduced.in[0] != 1 && kept.size[0] > 1;
-  const ReduceBlock block = by_columns ? columns(kept.size[0], count) : rows(results.numel, count);
+  const BlockShape block = by_columns ? BlockShape::by_columns(kept.size[0], count)
+                                      : BlockShape::rows(results.numel, count);
   const bool single = count <= int64_t{block.depth} * kMostPerThread;
   const int64_t chunk = single ? std::max<int64_t>(count, 1) : int64_t{block.depth} * kPerThread;
   const ReduceShape shape = in_chunks(block, count, chunk);
@@ -111,7 +88,7 @@ void run(const ReduceArgs& args, const Op& op) {
            part, elements, vector, data[1], args.in.dtype, target);
     if (shape.chunks == 1) return;
     const auto merged = [&](int64_t states) {
-      const ReduceBlock merge = rows(part.count, states);
+      const BlockShape merge = BlockShape::rows(part.count, states);
       ReduceShape next = in_chunks(merge, states, int64_t{merge.depth} * kMergedPerThread);
       next.count = count;
       return next;

@@ -1,12 +1,10 @@
 // The kernels of a reduction. One folds elements into states, one block for a stretch of the
 // elements of a few results; where a result takes several stretches, another merges their states.
-// Who folds what depends on nothing but sizes and strides, so results are the same in every run and
-// on every GPU.
 #pragma once
 
 #include <cstdint>
 
-#include "tarn/kernels/cuda/launch.h"
+#include "tarn/kernels/cuda/block_merge.h"
 #include "tarn/kernels/cuda/strided.h"
 #include "tarn/kernels/reduce_ops.h"
 
@@ -15,20 +13,8 @@ namespace tarn::cuda {
 // Independent states of a thread, which then wait for each other's loads and sums less.
 inline constexpr int kStates = 4;
 
-// How a block's threads are shared out: `width` results side by side, `depth` threads for each.
-// width * depth is kBlockSize and both are powers of 2.
-struct ReduceBlock {
-  int width, depth;
-  bool columns;  // neighbouring threads work on neighbouring results, else on the same one
-
-  TARN_HD int result(int thread) const { return columns ? thread % width : thread / depth; }
-  TARN_HD int place(int thread) const { return columns ? thread / width : thread % depth; }
-  // From a thread to the one `places` on that works on the same result.
-  TARN_HD int distance(int places) const { return columns ? places * width : places; }
-};
-
 struct ReduceShape {
-  ReduceBlock block;
+  BlockShape block;
   int64_t count;          // of elements per result
   int64_t chunk, chunks;  // elements per block, blocks per result
 };
@@ -50,22 +36,14 @@ __device__ void deliver(const Op& op, S state, int active, const ReduceShape& sh
                         uint32_t result, bool valid, int64_t chunk, int64_t at,
                         const ReduceTarget<S>& target) {
   TARN_SHARED(states, gpu::Arr<S, kBlockSize>);
-  const int thread = static_cast<int>(threadIdx.x), place = shape.block.place(thread);
-  states[thread] = state;
-  for (int half = shape.block.depth / 2; half > 0; half /= 2) {
-    if (shape.block.distance(2 * half) <= 32)
-      __syncwarp();
-    else
-      __syncthreads();
-    if (place < half && place + half < active) {
-      states[thread] = op.merge(states[thread], states[thread + shape.block.distance(half)]);
-    }
-  }
+  state = merge_places(shape.block, states, state, active,
+                       [&](const S& s, const S& t) { return op.merge(s, t); });
+  const int place = shape.block.place(static_cast<int>(threadIdx.x));
   if (place != 0 || !valid) return;
   if (shape.chunks == 1)
-    store(target.out, target.dtype, at, op.finish(states[thread], shape.count));
+    store(target.out, target.dtype, at, op.finish(state, shape.count));
   else
-    target.partial[result * shape.chunks + chunk] = states[thread];
+    target.partial[result * shape.chunks + chunk] = state;
 }
 
 // Four elements or states from `first` on, `step` apart, but not beyond `end`, folded one each into

@@ -10,10 +10,13 @@
 //   }
 //   tarn::gpu::launch(scale, grid, block, dynamic_shared_bytes, stream, x, n);   // not: <<<...>>>
 
-// Made unusable before NVIDIA's headers would give them a meaning.
+#include <cuda_runtime.h>
+
+// Kernels declare shared memory by TARN_SHARED, and have no constant memory.
+#undef __shared__
+#undef __constant__
 #define __shared__ use_TARN_SHARED_instead_of___shared__
 #define __constant__ constant_memory_is_not_used_pass_kernel_arguments
-#include <cuda_runtime.h>
 #undef __launch_bounds__
 #define __launch_bounds__(...)
 

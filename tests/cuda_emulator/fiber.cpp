@@ -6,7 +6,11 @@
 
 #include "tarn/tests/cuda_emulator/executor.h"
 
-#if !defined(__x86_64__)
+// Other CPUs, and whoever asks for it, switch by the C library, some times slower.
+#if !defined(__x86_64__) && !defined(TARN_EMULATOR_UCONTEXT)
+#define TARN_EMULATOR_UCONTEXT
+#endif
+#if defined(TARN_EMULATOR_UCONTEXT)
 #include <ucontext.h>
 #endif
 #if TARN_EMULATOR_ASAN
@@ -42,7 +46,7 @@ struct {
 
 }  // namespace
 
-#if defined(__x86_64__)
+#if !defined(TARN_EMULATOR_UCONTEXT)
 // Saves what a called function must keep, and goes on with what the other side saved.
 extern "C" void tarn_emulator_switch(void** save, void* load);
 asm(R"(
@@ -81,7 +85,7 @@ Fiber* new_fiber(void (*entry)()) {
   if (!fiber || memory == MAP_FAILED) fail("no memory for another CUDA thread's stack");
   mprotect(memory, page, PROT_NONE);
   fiber->stack = static_cast<char*>(memory) + page;
-#if defined(__x86_64__)
+#if !defined(TARN_EMULATOR_UCONTEXT)
   auto** top = reinterpret_cast<void**>(fiber->stack + stack_bytes);
   *--top = nullptr;  // keeps the stack aligned as after a call
   *--top = reinterpret_cast<void*>(entry);

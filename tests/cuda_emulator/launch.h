@@ -89,3 +89,18 @@ cudaError_t launch(void (*kernel)(Parameters...), cuda_emulator::Blocks blocks, 
 }
 
 }  // namespace tarn::gpu
+
+// What <cuda_runtime.h> gives to nvcc alone.
+template <class... Parameters>
+cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribute attribute,
+                                 int value) {
+  return ::cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
+}
+template <class... Parameters>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks,
+                                                          void (*kernel)(Parameters...),
+                                                          int threads,
+                                                          std::size_t dynamic_shared) {
+  return ::cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+      blocks, reinterpret_cast<const void*>(kernel), threads, dynamic_shared);
+}

@@ -119,8 +119,9 @@ extern "C" cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmul
       if (auto status = check_operand(o, stream->device)) return status;
       words.push_back({reinterpret_cast<std::uintptr_t>(o.memory), true});
     }
+    // C alone may be D itself.
     for (std::size_t i = 1; i < operands.size(); ++i)
-      if (overlap(operands[0], operands[i]) && operands[i].memory != c) {
+      if (overlap(operands[0], operands[i]) && operands[i].name[0] != 'C') {
         complain("D overlaps %s", operands[i].name);
         return CUBLAS_STATUS_INVALID_VALUE;
       }
