@@ -2,7 +2,6 @@
 #pragma once
 
 #include "tarn/core/autograd.h"
-#include "tarn/core/cuda.h"
 #include "tarn/core/custom_function.h"
 #include "tarn/core/factories.h"
 #include "tarn/core/functions.h"
@@ -16,6 +15,7 @@
 #include "tarn/core/value.h"
 #include "tarn/device/allocator.h"
 #include "tarn/device/check.h"
+#include "tarn/device/cuda.h"
 #include "tarn/device/device.h"
 #include "tarn/device/parallel.h"
 #include "tarn/io/data/data.h"

@@ -30,6 +30,9 @@ target_compile_definitions(tarn_cuda INTERFACE TARN_CUDA=1)
 
 if(TARN_CUDA STREQUAL "EMULATE")
   target_compile_definitions(tarn_cuda INTERFACE TARN_CUDA_EMULATE=1)
+  # Its own curand_kernel.h comes first.
+  target_include_directories(tarn_cuda SYSTEM BEFORE INTERFACE
+    "${PROJECT_SOURCE_DIR}/tests/cuda_emulator/include")
   function(tarn_cuda_sources)
     set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
   endfunction()
@@ -42,6 +45,7 @@ else()
   target_link_libraries(tarn_cuda INTERFACE CUDA::cudart_static)
   function(tarn_cuda_sources)
     set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CUDA)
-    set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS --expt-relaxed-constexpr)
+    # The standard as an option: CMake 3.25 does not know nvcc 13's.
+    set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS -std=c++20 --expt-relaxed-constexpr)
   endfunction()
 endif()

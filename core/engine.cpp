@@ -93,6 +93,11 @@ Tensor Engine::conform(Tensor grad, const OutputMeta& meta, Blame blame) {
           str(blame(), " - got ", grad.sizes(), " but expected shape compatible with ", sizes));
     }
   }
+  if (!(grad.device() == meta.device)) {
+    // A number on the CPU may take part in an operation of any device.
+    if (!sizes.empty()) check_same_device(node.name().c_str(), meta.device, grad.device());
+    grad = grad.to(meta.device);
+  }
   return grad.dtype() == meta.dtype ? grad : grad.to(meta.dtype);
 }
 

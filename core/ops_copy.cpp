@@ -5,12 +5,25 @@
 #include "tarn/core/grad_state.h"
 #include "tarn/core/node.h"
 #include "tarn/core/shape.h"
+#include "tarn/device/memory.h"
 
 namespace tarn {
 namespace {
 
-// Same shape, any dtypes.
+// Between devices bytes travel densely, in the smaller of the two dtypes.
+void copy_across(const Tensor& out, const Tensor& from) {
+  const bool widens = out.element_size() > from.element_size();
+  const ScalarType dtype = widens ? from.dtype() : out.dtype();
+  const Tensor sent = from.to(dtype).contiguous();
+  const bool lands = out.dtype() == dtype && out.is_contiguous();
+  const Tensor landing = lands ? out : detail::make_empty(out.sizes(), dtype, out.device());
+  copy_bytes(landing.data_ptr(), out.device(), sent.data_ptr(), from.device(), sent.nbytes());
+  if (!lands) kernels(out.device()).copy(out.impl().view(), landing.impl().view());
+}
+
+// Same shape, any dtypes and devices. Outside of the graph.
 void copy_values(const Tensor& out, const Tensor& from) {
+  if (!(out.device() == from.device())) return copy_across(out, from.detach());
   const KernelTable& table = kernels(out.device());
   if (!table.copy) missing_kernel("copy_", table);
   table.copy(out.impl().view(), from.impl().view());
@@ -112,7 +125,9 @@ const Tensor& Tensor::copy_(const Tensor& source, bool) const {
   {
     const NoGradGuard guard;
     // Bytes that are read and written are read first.
-    const Tensor from = source.storage().is_same(storage()) ? source.clone() : source;
+    Tensor from = source.storage().is_same(storage()) ? source.clone() : source;
+    // What repeats is sent once.
+    if (from.device() != device() && from.numel() < numel()) from = from.to(device());
     copy_values(*this, from.expand(sizes()));
   }
   inplace_history(*this, std::move(node));

@@ -19,11 +19,7 @@ Tensor cat(TensorList tensors, int64_t dim) {
                "new dimension");
     if (!first && !is_skipped(t)) first = &t;
     dtype = promote_types(dtype, t.dtype());
-    if (!(t.device() == tensors[0].device())) {
-      throw DeviceError(str(
-          "[cat] Expected all tensors to be on the same device, but found at least two devices, ",
-          tensors[0].device(), " and ", t.device(), "!"));
-    }
+    check_same_device("cat", tensors[0].device(), t.device());
   }
   if (!first) first = &tensors[0];
   const int64_t d = wrap_dim("cat", dim, first->dim());

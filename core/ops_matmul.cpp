@@ -41,12 +41,7 @@ void check_operands(const char* op, const Tensor& a, const Tensor& b) {
   }
   if (a.dtype() == kBool)
     throw TypeError(str("[", op, "] not implemented for 'Bool'. HINT: convert with to(kFloat)"));
-  if (!(a.device() == b.device())) {
-    throw DeviceError(
-        str("[", op,
-            "] Expected all tensors to be on the same device, but found at least two devices, ",
-            a.device(), " and ", b.device(), "!"));
-  }
+  check_same_device(op, a.device(), b.device());
 }
 
 [[noreturn, gnu::cold]] void fail_inner(const char* op, const Tensor& a, const Tensor& b) {

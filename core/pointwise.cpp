@@ -185,12 +185,14 @@ class Call {
 
   void set_output(const Tensor& out) {
     const TensorImpl& impl = out.impl();
+    on_device_ = impl.storage.device().is_cuda();
     args_.out = impl.view();
     args_.flat = impl.contiguous && impl.dtype == args_.compute;
   }
   void set_input(int i, const Tensor& t) {
     const TensorImpl& impl = t.impl();
     args_.in[i] = impl.view();
+    if (on_device_ && impl.storage.device().is_cpu()) args_.on_host |= 1u << i;
     const View& out = args_.out;
     if (impl.ndim == out.ndim && std::equal(impl.dims, impl.dims + impl.ndim, out.sizes)) {
       args_.flat &= impl.contiguous && impl.dtype == args_.compute;
@@ -205,6 +207,7 @@ class Call {
   void set_input(int i, const Operand& operand) {
     if (operand.tensor()) return set_input(i, *operand.tensor());
     args_.flat = false;
+    args_.on_host |= 1u << i;
     const Scalar s = in_type(operand.scalar(), info_.rule, common_);
     numbers_[i] =
         s.isFloatingPoint() ? Number{.floating = s.toDouble()} : Number{.integral = s.toLong()};
@@ -232,6 +235,7 @@ class Call {
   static constexpr int kInline = 6;
   const OpInfo& info_;
   const ScalarType common_;
+  bool on_device_ = false;
   PointwiseArgs args_;
   Number numbers_[4];
   int64_t strides_[4][kInline];
@@ -246,10 +250,7 @@ Device device_of(const char* op, const Operand* in, int count) {
     if (!t) continue;
     if (!decides || (decides->dim() == 0 && decides->is_cpu())) decides = t;
     if (t->device() == decides->device() || (t->dim() == 0 && t->is_cpu())) continue;
-    throw DeviceError(
-        str("[", op,
-            "] Expected all tensors to be on the same device, but found at least two devices, ",
-            decides->device(), " and ", t->device(), "! HINT: move one with to(device)"));
+    check_same_device(op, decides->device(), t->device());
   }
   return decides->device();
 }
@@ -433,6 +434,7 @@ void pointwise_into(const Tensor& self, int op, const void* params, size_t param
                         " can't be cast to the desired output type ", self.dtype()));
   }
   const Device device = device_of(info.name, in, info.arity);
+  check_same_device(info.name, self.device(), device);
   const bool recorded = wants_gradient(info, in);
   check_inplace(info.name, self, recorded);
   for (int i = 0; i < info.arity; ++i) {

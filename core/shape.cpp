@@ -4,6 +4,14 @@
 
 namespace tarn {
 
+void check_same_device(const char* op, Device a, Device b) {
+  if (a == b) [[likely]]
+    return;
+  throw DeviceError(str(
+      "[", op, "] Expected all tensors to be on the same device, but found at least two devices, ",
+      a, " and ", b, "! HINT: move one with to(device)"));
+}
+
 int64_t wrap_dim(const char* op, int64_t d, int64_t ndim) {
   const int64_t range = std::max<int64_t>(ndim, 1);
   if (d < -range || d >= range) {

@@ -1,11 +1,15 @@
-// Arithmetic on shapes: dimensions, broadcasting, strides. Errors name the op they are told.
+// What operations check of their arguments, and arithmetic on shapes: dimensions, broadcasting,
+// strides. Errors name the op they are told.
 #pragma once
 
 #include "tarn/core/small_vector.h"
+#include "tarn/device/device.h"
 #include "tarn/kernels/view.h"
 
 namespace tarn {
 
+// Throws DeviceError, naming both, unless they are the same.
+void check_same_device(const char* op, Device a, Device b);
 // d in [0, ndim) for d in [-ndim, ndim). A 0-dim tensor counts as 1-dim here. Throws IndexError.
 int64_t wrap_dim(const char* op, int64_t d, int64_t ndim);
 // One flag a dimension; an empty list stands for all. Throws for repeated dimensions.

@@ -1,6 +1,6 @@
 #include "tarn/core/storage.h"
 
-#include "tarn/device/check.h"
+#include "tarn/device/memory.h"
 
 namespace tarn {
 namespace {
@@ -8,6 +8,11 @@ namespace {
 // Up to here header and data share one block: one allocation for a small tensor's bytes.
 constexpr size_t kJointLimit = 16384;
 constexpr size_t kHeader = (sizeof(StorageImpl) + 63) / 64 * 64;
+
+// A tensor on "cuda" says that it is on cuda:0.
+Device with_number(Device device) {
+  return device.is_cuda() && !device.has_index() ? Device(kCUDA, 0) : device;
+}
 
 }  // namespace
 
@@ -17,31 +22,27 @@ void StorageImpl::dispose(StorageImpl* storage) noexcept {
     (*storage->deleter)(storage->data);
     delete storage->deleter;
   } else if (block == 0) {
-    deallocate(storage->data, storage->nbytes);
+    deallocate(storage->data, storage->nbytes, storage->device);
   }
   storage->~StorageImpl();
   deallocate(storage, block ? block : sizeof(StorageImpl));
 }
 
 Storage Storage::allocate(size_t nbytes, Device device) {
-  if (!device.is_cpu()) {
-    throw DeviceError(
-        str("[allocate] ", device, " was asked for, but this build of Tarn has no CUDA"));
-  }
   StorageImpl* storage;
-  if (nbytes <= kJointLimit) {
+  if (nbytes <= kJointLimit && device.is_cpu()) {
     const size_t block = kHeader + nbytes;
     char* memory = static_cast<char*>(tarn::allocate(block));
     storage = ::new (static_cast<void*>(memory)) StorageImpl;
     storage->joint_block = static_cast<uint32_t>(block);
     storage->data = memory + kHeader;
   } else {
-    void* data = tarn::allocate(nbytes);
+    void* data = tarn::allocate(nbytes, device);
     storage = new StorageImpl;
     storage->data = data;
   }
   storage->nbytes = nbytes;
-  storage->device = device;
+  storage->device = with_number(device);
   return Storage(IntrusivePtr<StorageImpl>::adopt(storage));
 }
 
@@ -50,7 +51,7 @@ Storage Storage::borrow(void* data, size_t nbytes, Device device,
   auto* storage = new StorageImpl;
   storage->data = data;
   storage->nbytes = nbytes;
-  storage->device = device;
+  storage->device = with_number(device);
   storage->deleter = new std::function<void(void*)>(deleter ? std::move(deleter) : [](void*) {});
   return Storage(IntrusivePtr<StorageImpl>::adopt(storage));
 }

@@ -46,6 +46,8 @@ class Device {
   // The index as given, -1 if none was.
   constexpr DeviceIndex index() const noexcept { return index_; }
   constexpr bool has_index() const noexcept { return index_ >= 0; }
+  // The number of the device: 0 if no index was given.
+  constexpr DeviceIndex ordinal() const noexcept { return index_ < 0 ? DeviceIndex{0} : index_; }
   constexpr bool is_cpu() const noexcept { return type_ == DeviceType::CPU; }
   constexpr bool is_cuda() const noexcept { return type_ == DeviceType::CUDA; }
   // "cpu", "cuda", "cuda:1": as given, and accepted by the constructor.
@@ -58,7 +60,6 @@ class Device {
 
  private:
   static constexpr int64_t kMaxIndex = 127;
-  constexpr DeviceIndex ordinal() const noexcept { return index_ < 0 ? DeviceIndex{0} : index_; }
   [[noreturn]] static void bad_index(DeviceType type, int64_t index);
 
   DeviceType type_ = DeviceType::CPU;

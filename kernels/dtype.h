@@ -53,6 +53,18 @@ struct Half {
   }
 
  private:
+#if defined(__CUDA_ARCH__)
+  TARN_HD static uint16_t round_from(float value) {
+    uint16_t bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+  }
+  TARN_HD static float widen(uint16_t bits) {
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    return value;
+  }
+#else
   // Round to nearest even without branches on the value's class, so that loops vectorise.
   TARN_HD static uint16_t round_from(float value) {
     const uint32_t word = std::bit_cast<uint32_t>(value);
@@ -78,6 +90,7 @@ struct Half {
     const uint32_t word = magnitude < 0x400u ? std::bit_cast<uint32_t>(subnormal) : normal;
     return std::bit_cast<float>(sign | word);
   }
+#endif
 };
 
 // The upper half of a float32, rounded to nearest even.
@@ -197,7 +210,7 @@ constexpr ScalarType compute_type(ScalarType t) {
 
 // Calls f with a value-initialised element of the C++ type that stores `type`.
 template <class F>
-decltype(auto) visit(ScalarType type, F&& f) {
+constexpr decltype(auto) visit(ScalarType type, F&& f) {
   switch (type) {
     case ScalarType::Byte:
       return f(uint8_t{});
@@ -217,6 +230,36 @@ decltype(auto) visit(ScalarType type, F&& f) {
       return f(bool{});
     case ScalarType::BFloat16:
       return f(BFloat16{});
+    default:
+      return f(double{});
+  }
+}
+
+// Calls f with an unsigned integer of `item` bytes: moving elements needs no more of their type.
+template <class F>
+decltype(auto) visit_size(int64_t item, F&& f) {
+  switch (item) {
+    case 1:
+      return f(uint8_t{});
+    case 2:
+      return f(uint16_t{});
+    case 4:
+      return f(uint32_t{});
+    default:
+      return f(uint64_t{});
+  }
+}
+
+// Calls f with a value of the floating-point type that stores `type`, which is one.
+template <class F>
+decltype(auto) visit_floating(ScalarType type, F&& f) {
+  switch (type) {
+    case kHalf:
+      return f(Half{});
+    case kBFloat16:
+      return f(BFloat16{});
+    case kFloat:
+      return f(float{});
     default:
       return f(double{});
   }

@@ -33,6 +33,7 @@ struct PointwiseArgs {
   bool flat;           // every view is contiguous, of one size and of dtype `compute`
   View out;
   View in[4];
+  unsigned on_host = 0;  // bit i: in[i] is one number in CPU memory, on whatever device `out` is
 };
 
 // out = op over the dimensions in which out.strides[d] == 0. out and in have the same sizes: `out`
@@ -52,7 +53,7 @@ struct MatmulArgs {
   bool relu = false;
 };
 
-// Softmax or log-softmax of x along `dim`; backward reads the forward's output.
+// Softmax or log-softmax of x along `dim`; backward reads the forward's output. One dtype.
 struct SoftmaxArgs {
   View out, x;
   int dim;
@@ -66,7 +67,9 @@ struct SoftmaxBackwardArgs {
 
 // Negative log likelihood. log_probs (n, classes), target (n) int64, weight (classes) or null data.
 // loss is (n) without reduction and 0-dim otherwise; total_weight is a 0-dim tensor of the same
-// dtype. A target outside [0, classes) that is not ignore_index is an error.
+// dtype. A target outside [0, classes) that is not ignore_index throws IndexError before anything is
+// written. On CUDA, where such a sample counts as ignored, the next call that waits for the device
+// throws it.
 enum class Reduction : int8_t { None, Mean, Sum };
 struct NllLossArgs {
   View loss, total_weight, log_probs, target, weight;
@@ -141,28 +144,30 @@ struct KernelTable {
   const char* device_name;  // "CPU", "CUDA"
 
   // Memory. copy converts dtypes (as static_cast; to bool: != 0); src and out have the same sizes.
-  void (*fill)(const View& out, const FillValue& value);
-  void (*copy)(const View& out, const View& src);
-  void (*arange)(const View& out, double start, double step);  // out 1-d; start + i * step
+  void (*fill)(const View& out, const FillValue& value) = nullptr;
+  void (*copy)(const View& out, const View& src) = nullptr;
+  // out 1-d; start + i * step
+  void (*arange)(const View& out, double start, double step) = nullptr;
 
-  void (*pointwise)(const PointwiseArgs&);
-  void (*reduce)(const ReduceArgs&);
-  void (*matmul)(const MatmulArgs&);
-  void (*softmax)(const SoftmaxArgs&);
-  void (*softmax_backward)(const SoftmaxBackwardArgs&);
-  void (*nll_loss)(const NllLossArgs&);
-  void (*nll_loss_backward)(const NllLossBackwardArgs&);
-  void (*gather)(const GatherArgs&);
-  void (*scatter)(const ScatterArgs&);
-  int64_t (*count_nonzero)(const View& x);
-  void (*nonzero)(const View& out, const View& x);  // out (count, x.ndim) int64, row-major order
-  void (*sort)(const SortArgs&);
-  void (*scan)(const ScanArgs&);
-  void (*random)(const RandomArgs&);
+  void (*pointwise)(const PointwiseArgs&) = nullptr;
+  void (*reduce)(const ReduceArgs&) = nullptr;
+  void (*matmul)(const MatmulArgs&) = nullptr;
+  void (*softmax)(const SoftmaxArgs&) = nullptr;
+  void (*softmax_backward)(const SoftmaxBackwardArgs&) = nullptr;
+  void (*nll_loss)(const NllLossArgs&) = nullptr;
+  void (*nll_loss_backward)(const NllLossBackwardArgs&) = nullptr;
+  void (*gather)(const GatherArgs&) = nullptr;
+  void (*scatter)(const ScatterArgs&) = nullptr;
+  int64_t (*count_nonzero)(const View& x) = nullptr;
+  // out (count, x.ndim) int64, row-major order
+  void (*nonzero)(const View& out, const View& x) = nullptr;
+  void (*sort)(const SortArgs&) = nullptr;
+  void (*scan)(const ScanArgs&) = nullptr;
+  void (*random)(const RandomArgs&) = nullptr;
 
   // Optimizers: one pass over many tensors (kernels/optim_ops.h).
-  void (*sgd_step)(const SgdStep&, const OptimTensor* tensors, int64_t count);
-  void (*adam_step)(const AdamStep&, const OptimTensor* tensors, int64_t count);
+  void (*sgd_step)(const SgdStep&, const OptimTensor* tensors, int64_t count) = nullptr;
+  void (*adam_step)(const AdamStep&, const OptimTensor* tensors, int64_t count) = nullptr;
 };
 
 // The table of a device. What the calling thread then calls of it runs on that device, until it asks
@@ -171,5 +176,9 @@ const KernelTable& kernels(Device device);
 
 // Throws NotImplementedError("[op] no CUDA kernel").
 [[noreturn]] void missing_kernel(const char* op, const KernelTable& table);
+// Throws IndexError("index 5 is out of bounds for dimension 1 with size 5").
+[[noreturn]] void fail_index(int64_t index, int64_t dim, int64_t size);
+// Throws IndexError("[nll_loss] Target 5 is out of bounds. There are 5 classes, 0 to 4; sample 1.").
+[[noreturn]] void fail_target(int64_t target, int64_t classes, int64_t sample);
 
 }  // namespace tarn

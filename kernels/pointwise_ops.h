@@ -49,6 +49,11 @@ TARN_HD V gradient(const Op& op, const V& g, const V& a, const V& b, const V& c,
   }
 }
 
+// Whether the compute type of Op may be V: there is a kernel for these only.
+template <class V, class Op>
+inline constexpr bool kComputesIn =
+    std::is_same_v<V, int64_t> ? Op::kRule != Rule::kFloating : Op::kRule != Rule::kInteger;
+
 namespace detail {
 
 template <class... Lists>

@@ -7,6 +7,16 @@
 
 namespace tarn {
 
+// From where a kernel of a counter-based generator (Philox on CUDA) draws. Positions count the 32-bit
+// numbers of a subsequence.
+struct CounterState {
+  uint64_t seed;
+  uint64_t offset;
+  // Added to `offset`, unless null: device memory, read when the kernel runs. A CUDA graph keeps its
+  // position there, so that each replay draws new numbers.
+  const uint64_t* device_offset;
+};
+
 // MT19937 drawn from exactly as PyTorch's CPU generator does, so that one seed gives the same
 // numbers. Devices use `seed` and `offset` as key and position of a counter-based generator.
 struct RandomEngine {
@@ -31,8 +41,17 @@ struct RandomEngine {
     return static_cast<double>(next64() & ((uint64_t{1} << 53) - 1)) * 0x1p-53;
   }
 
+  // The numbers [offset, offset + count) of every subsequence; what follows starts at a multiple of
+  // four, which is what Philox makes at once.
+  CounterState take(uint64_t count) {
+    const CounterState state{seed, offset, device_offset};
+    offset += (count + 3) / 4 * 4;
+    return state;
+  }
+
   uint64_t seed = 0;
   uint64_t offset = 0;
+  const uint64_t* device_offset = nullptr;
   MersenneTwister twister;
   // Box-Muller makes numbers in pairs; the second waits here.
   bool has_next_normal = false;

@@ -5,6 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace tarn::cuda {
 
@@ -22,11 +23,31 @@ namespace tarn::cuda {
 void select(int index);
 // The device selected last by this thread.
 int selected();
-// The stream that work of this thread on the selected device goes to.
+// Selects a device for a while.
+class SelectGuard {
+ public:
+  explicit SelectGuard(int index);
+  ~SelectGuard();
+  SelectGuard(const SelectGuard&) = delete;
+  SelectGuard& operator=(const SelectGuard&) = delete;
+
+ private:
+  int before_;
+};
+// The number itself, or the thread's current device (device/cuda.h) for -1. Throws DeviceError for a
+// device that is not there.
+int device_or_current(int64_t index);
+
+// The stream that work of this thread on the selected device goes to, or on cuda:`index`.
 cudaStream_t stream();
+cudaStream_t stream_of(int index);
+// An event that occurs when the work on `stream`, of the selected device, is done. The caller's.
+cudaEvent_t record_event(cudaStream_t stream);
+// What `waiting` is given from now on runs behind what `awaited`, a stream of cuda:`device`, has now.
+void make_wait(cudaStream_t waiting, int device, cudaStream_t awaited);
 
 // Temporary device memory of a kernel call on the selected device, valid for work enqueued on stream()
-// until it goes out of scope, and reusable by later work on that stream right after. 256-byte aligned.
+// until it goes out of scope, and reusable by later work on that stream right after. 512-byte aligned.
 class Scratch {
  public:
   explicit Scratch(size_t bytes);
@@ -41,12 +62,11 @@ class Scratch {
 
  private:
   void* data_;
-  size_t bytes_;
   int device_;
 };
 
 // Copies `bytes` from device memory to `host` and waits for them: the one way for a kernel to learn
-// something. Throws DeviceError while a graph is being captured.
+// something.
 void read_back(void* host, const void* device, size_t bytes);
 // Copies `bytes` of host memory to device memory on stream(). `host` may be reused on return.
 void send(void* device, const void* host, size_t bytes);

@@ -1,9 +1,9 @@
 // Advanced indexing: gather and scatter.
 #include <algorithm>
 
-#include "tarn/device/check.h"
 #include "tarn/kernels/cpu/kernels.h"
 #include "tarn/kernels/cpu/strided.h"
+#include "tarn/kernels/element_ops.h"
 
 namespace tarn::cpu {
 namespace {
@@ -29,8 +29,7 @@ void check_indices(const IndexSpec& spec) {
       for (int64_t i = 0; i < n; ++i) bad |= outside(values[i * stride[0]]);
       if (!bad) return;
       while (!outside(*values)) values += stride[0];
-      throw IndexError(str("index ", *values, " is out of bounds for dimension ", spec.dim[k],
-                           " with size ", size));
+      fail_index(*values, spec.dim[k], size);
     });
   }
 }
@@ -77,25 +76,6 @@ void gather_run(void* values_data, int64_t values_stride, const void* self_data,
   for (int64_t i = 0; i < n; ++i) values[i * values_stride] = self[i * self_stride + offsets[i]];
 }
 using GatherRun = void (*)(void*, int64_t, const void*, int64_t, const int64_t*, int64_t);
-
-// One mode of scatter for elements of type T.
-template <ScatterMode kMode, class T>
-TARN_HD T combine(T old, T value) {
-  if constexpr (kMode == ScatterMode::kAssign) return value;
-  // NaN in either operand wins.
-  else if constexpr (kMode == ScatterMode::kMax)
-    return old >= value || old != old ? old : value;
-  else if constexpr (kMode == ScatterMode::kMin)
-    return old <= value || old != old ? old : value;
-  else if constexpr (std::is_same_v<T, bool>)
-    return kMode == ScatterMode::kAdd ? old | value : old & value;
-  else if constexpr (is_floating_point(ScalarTypeOf<T>))
-    return T(kMode == ScatterMode::kAdd ? old + value : old * value);
-  else {  // integers wrap
-    const uint64_t a = static_cast<uint64_t>(old), b = static_cast<uint64_t>(value);
-    return static_cast<T>(kMode == ScatterMode::kAdd ? a + b : a * b);
-  }
-}
 
 // Combines self[i * self_stride + offsets[i]] with values[i * values_stride]; without offsets they
 // are 0.

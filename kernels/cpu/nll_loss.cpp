@@ -25,10 +25,7 @@ class Targets {
   void check(int64_t n, int64_t classes) const {
     for (int64_t i = 0; i < n; ++i) {
       const int64_t t = (*this)[i];
-      if (t != ignore_index_ && (t < 0 || t >= classes)) {
-        throw IndexError(str("[nll_loss] Target ", t, " is out of bounds. There are ", classes,
-                             " classes, 0 to ", classes - 1, "; sample ", i, "."));
-      }
+      if (t != ignore_index_ && (t < 0 || t >= classes)) fail_target(t, classes, i);
     }
   }
   int64_t operator[](int64_t i) const { return data_[i * stride_]; }
@@ -108,21 +105,6 @@ void backward(const NllLossBackwardArgs& args) {
                    out[t * column] = narrow<T>(-targets.template weight<T>(t) * g / divisor);
                  }
                });
-}
-
-// Calls f with a value of the floating-point type that stores `type`.
-template <class F>
-void visit_floating(ScalarType type, F&& f) {
-  switch (type) {
-    case kHalf:
-      return f(Half{});
-    case kBFloat16:
-      return f(BFloat16{});
-    case kFloat:
-      return f(float{});
-    default:
-      return f(double{});
-  }
 }
 
 }  // namespace

@@ -4,21 +4,13 @@
 
 #include "tarn/kernels/cpu/kernels.h"
 #include "tarn/kernels/cpu/strided.h"
+#include "tarn/kernels/element_ops.h"
 
 namespace tarn::cpu {
 namespace {
 
 constexpr int64_t kGrain = 1 << 14;  // elements worth a thread
 constexpr int64_t kChunk = 256;      // elements searched at once
-
-// Elements that are not zero, told from their bits: a 16-bit float may be -0, a bool any byte.
-template <class T>
-TARN_HD bool is_nonzero(T x) {
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
-    return (x.bits & 0x7FFF) != 0;
-  else
-    return x != 0;
-}
 
 template <class T>
 int64_t count_run(const char* data, int64_t stride, int64_t n) {
@@ -47,13 +39,6 @@ int64_t find_run(const char* data, int64_t stride, int64_t n, int64_t* found) {
     count += is_nonzero(x[i * stride]);
   }
   return count;
-}
-
-// visit for the question whether an element is zero.
-template <class F>
-decltype(auto) visit_zero(ScalarType dtype, F&& f) {
-  return is_floating_point(dtype) ? visit(dtype == kHalf ? kBFloat16 : dtype, f)
-                                  : visit_size(element_size(dtype), f);
 }
 
 }  // namespace

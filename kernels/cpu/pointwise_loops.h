@@ -37,17 +37,8 @@ struct PointwiseBody {
 };
 
 template <class V, class Op>
-constexpr bool computes_in() {
-  if constexpr (std::is_same_v<V, int64_t>) {
-    return Op::kRule != op::Rule::kFloating;
-  } else {
-    return Op::kRule != op::Rule::kInteger;
-  }
-}
-
-template <class V, class Op>
 constexpr PointwiseLoop loop_for(CpuIsa isa) {
-  if constexpr (!computes_in<V, Op>()) {
+  if constexpr (!op::kComputesIn<V, Op>) {
     return nullptr;
   } else {
     using Body = PointwiseBody<Op, V>;

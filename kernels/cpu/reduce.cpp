@@ -9,6 +9,7 @@
 
 #include "tarn/device/parallel.h"
 #include "tarn/kernels/cpu/kernels.h"
+#include "tarn/kernels/cpu/reduce_dims.h"
 #include "tarn/kernels/cpu/reduce_loops.h"
 #include "tarn/kernels/cpu/strided.h"
 
@@ -22,75 +23,6 @@ constexpr int64_t kBatch = 256;         // such rows per unit of work
 constexpr int64_t kDirectRun = 64;      // shorter runs are gathered into a buffer first
 constexpr int64_t kBuffer = 1024;       // elements of that buffer
 
-// The kept or the reduced dimensions, innermost first, collapsed. Strides count elements.
-struct Dims {
-  int count = 0;
-  int64_t size[kMaxDims], in[kMaxDims], out[kMaxDims];
-
-  int64_t numel() const {
-    int64_t n = 1;
-    for (int d = 0; d < count; ++d) n *= size[d];
-    return n;
-  }
-  void add(int64_t n, int64_t in_stride, int64_t out_stride) {
-    size[count] = n;
-    in[count] = in_stride;
-    out[count++] = out_stride;
-  }
-  // Smallest input stride innermost; a broadcast (0) goes outermost.
-  void sort() {
-    const auto key = [&](int d) {
-      return in[d] == 0 ? std::numeric_limits<int64_t>::max() : in[d];
-    };
-    for (int i = 1; i < count; ++i) {
-      for (int j = i; j > 0 && key(j) < key(j - 1); --j) {
-        std::swap(size[j], size[j - 1]);
-        std::swap(in[j], in[j - 1]);
-        std::swap(out[j], out[j - 1]);
-      }
-    }
-  }
-  void collapse() {
-    int last = 0;
-    for (int d = 1; d < count; ++d) {
-      if (in[d] == in[last] * size[last] && out[d] == out[last] * size[last]) {
-        size[last] *= size[d];
-      } else {
-        ++last;
-        size[last] = size[d], in[last] = in[d], out[last] = out[d];
-      }
-    }
-    count = last + 1;
-  }
-
-  // Calls f(input offset, n, index) for the runs along dimension 0 that make up [begin, end) of the
-  // flattened dimensions.
-  template <class F>
-  void runs(int64_t begin, int64_t end, F&& f) const {
-    int64_t place[kMaxDims];
-    int64_t offset = 0, rest = begin;
-    for (int d = 0; d < count; ++d) {
-      place[d] = rest % size[d];
-      rest /= size[d];
-      offset += place[d] * in[d];
-    }
-    for (;;) {
-      const int64_t n = std::min(size[0] - place[0], end - begin);
-      f(offset, n, begin);
-      begin += n;
-      if (begin == end) return;
-      offset -= place[0] * in[0];
-      place[0] = 0;
-      for (int d = 1;; ++d) {
-        offset += in[d];
-        if (++place[d] < size[d]) break;
-        offset -= size[d] * in[d];
-        place[d] = 0;
-      }
-    }
-  }
-};
-
 class Reducer {
  public:
   Reducer(const ReduceArgs& args, const void* op, const ReduceLoops& loops)
@@ -100,17 +32,7 @@ class Reducer {
         in_(args.in),
         native_(args.in.dtype == loops.input) {
     item_ = element_size(in_.dtype);
-    for (int d = in_.ndim - 1; d >= 0; --d) {
-      if (in_.sizes[d] == 1) continue;
-      Dims& dims = out_.strides[d] == 0 ? reduced_ : kept_;
-      dims.add(in_.sizes[d], in_.strides[d], out_.strides[d]);
-    }
-    if (!loops.indexed) reduced_.sort();
-    kept_.sort();
-    if (reduced_.count == 0) reduced_.add(1, 0, 0);
-    if (kept_.count == 0) kept_.add(1, 0, 0);
-    reduced_.collapse();
-    kept_.collapse();
+    split_dims(args, loops.indexed, kept_, reduced_);
     count_ = reduced_.numel();
     // Columns: neighbouring results come from neighbouring elements.
     const int64_t width = kept_.size[0];
@@ -302,7 +224,7 @@ class Reducer {
   int64_t count_;                 // elements per result
   int64_t tile_ = 1, tiles_ = 1;  // results per unit; units along kept dimension 0
   int64_t chunk_ = kRunChunk;     // elements per result and chunk
-  Dims kept_, reduced_;
+  ReduceDims kept_, reduced_;
 };
 
 // One short contiguous run to one number: no plan needed.
@@ -349,12 +271,8 @@ void launch_case(const ReduceArgs& args, const Case& op) {
 
 template <class Op>
 void launch(const ReduceArgs& args) {
-  const Op& op = *static_cast<const Op*>(args.params);
-  if constexpr (requires { op.visit([](const auto&) {}); }) {
-    op.visit([&](const auto& impl) { launch_case<Op>(args, impl); });
-  } else {
-    launch_case<Op>(args, op);
-  }
+  op::visit_case(*static_cast<const Op*>(args.params),
+                 [&](const auto& impl) { launch_case<Op>(args, impl); });
 }
 
 template <class... Ops>

@@ -53,29 +53,11 @@ struct LanesOf<S, kCount, false> {
 template <class S, int kCount>
 using Lanes = typename LanesOf<S, kCount>::type;
 
-// How `Op`, reducing elements computed as V, sees one element.
+// How an op sees one element; floats are accumulated in double.
 template <class Op, class Traits, class V>
-struct Folding {
-  static constexpr ReduceTraits kTraits = Traits::kTraits;
-  using A = std::conditional_t<std::is_same_v<V, float> && !kTraits.exact, double, V>;
-  using S = decltype(std::declval<Op>().template identity<A>());
-  using Result = decltype(std::declval<Op>().finish(std::declval<S>(), int64_t{}));
-
-  TARN_HD static S combine(const Op& op, const S& s, V x, int64_t index) {
-    if constexpr (kTraits.indexed)
-      return op.combine(s, static_cast<A>(x), index);
-    else
-      return op.combine(s, static_cast<A>(x));
-  }
-  TARN_HD static S first(const Op& op, V x, int64_t index) {
-    if constexpr (requires { op.first(A{}, index); })
-      return op.first(static_cast<A>(x), index);
-    else if constexpr (requires { op.first(A{}); })
-      return op.first(static_cast<A>(x));
-    else
-      return combine(op, op.template identity<A>(), x, index);
-  }
-};
+using Folding =
+    op::Folding<Op, Traits, V,
+                std::conditional_t<std::is_same_v<V, float> && !Traits::kTraits.exact, double, V>>;
 
 // *state = the n >= 1 elements of x, whose indices start at `index`.
 template <class Op, class Fold, class V>

@@ -4,22 +4,13 @@
 
 #include "tarn/kernels/cpu/kernels.h"
 #include "tarn/kernels/cpu/strided.h"
+#include "tarn/kernels/element_ops.h"
 
 namespace tarn::cpu {
 namespace {
 
 constexpr int64_t kGrain = 1 << 13;  // elements worth a thread
 constexpr int64_t kChunk = 256;
-
-template <ScanKind kKind, class T>
-T accumulate(T total, T value) {
-  if constexpr (std::is_same_v<T, int64_t>) {
-    const uint64_t a = static_cast<uint64_t>(total), b = static_cast<uint64_t>(value);
-    return static_cast<T>(kKind == ScanKind::kSum ? a + b : a * b);
-  } else {
-    return kKind == ScanKind::kSum ? total + value : total * value;
-  }
-}
 
 // The scanned dimension, with steps in bytes and in elements.
 struct Line {
@@ -32,7 +23,7 @@ struct Line {
 // One line, a chunk of consecutive elements at a time.
 template <ScanKind kKind, class T>
 void scan_line(const Line& line, char* out, const char* x) {
-  T total = kKind == ScanKind::kSum ? T(0) : T(1);
+  T total = kScanStart<kKind, T>;
   T buffer[kChunk];
   for (int64_t start = 0; start < line.length; start += kChunk) {
     const int64_t n = std::min(kChunk, line.length - start);
@@ -47,7 +38,7 @@ template <ScanKind kKind, class T>
 void scan_lines(const Line& line, char* out, int64_t out_stride, const char* x, int64_t x_stride,
                 int64_t n) {
   T totals[kChunk], values[kChunk];
-  std::fill_n(totals, n, kKind == ScanKind::kSum ? T(0) : T(1));
+  std::fill_n(totals, n, kScanStart<kKind, T>);
   for (int64_t i = 0; i < line.length; ++i) {
     line.load(values, 1, x + i * line.x_step * line.x_item, x_stride, n);
     for (int64_t j = 0; j < n; ++j) totals[j] = accumulate<kKind>(totals[j], values[j]);

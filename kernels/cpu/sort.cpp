@@ -5,11 +5,11 @@
 // method is stable: selection for a part, comparison for short rows, radix for long ones.
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <memory>
 
 #include "tarn/kernels/cpu/kernels.h"
 #include "tarn/kernels/cpu/strided.h"
+#include "tarn/kernels/element_ops.h"
 
 namespace tarn::cpu {
 namespace {
@@ -17,50 +17,9 @@ namespace {
 constexpr int64_t kGrain = 1 << 11;        // elements worth a thread
 constexpr int64_t kRadixLength = 1 << 11;  // from here on radix sort is faster
 
-// The order-preserving key of a value: 32 bits where the type has no more.
-template <class T>
-TARN_HD auto sort_key(T value) {
-  if constexpr (is_floating_point(ScalarTypeOf<T>)) {
-    using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
-    using Key = std::conditional_t<sizeof(Wide) == 8, uint64_t, uint32_t>;
-    constexpr Key kSign = Key{1} << (8 * sizeof(Key) - 1);
-    const Wide wide = static_cast<Wide>(value);
-    const Key bits = std::bit_cast<Key>(wide == 0 ? Wide{0} : wide);
-    const Key key = (bits & kSign) != 0 ? ~bits : bits | kSign;
-    return wide != wide ? ~Key{0} : key;
-  } else if constexpr (sizeof(T) == 8) {
-    return static_cast<uint64_t>(value) ^ (uint64_t{1} << 63);
-  } else {
-    return static_cast<uint32_t>(static_cast<int32_t>(value)) ^ 0x80000000u;
-  }
-}
-
-// A key with the position it came from. A 32-bit key and its position share one word.
-template <class Key>
-struct Entry {
-  uint64_t key;
-  int64_t position;
-  Entry() = default;
-  Entry(Key k, int64_t p) : key(k), position(p) {}
-  int64_t index() const { return position; }
-  uint64_t digits() const { return key; }
-  bool operator<(const Entry& other) const {
-    return key != other.key ? key < other.key : position < other.position;
-  }
-};
-template <>
-struct Entry<uint32_t> {
-  uint64_t word;
-  Entry() = default;
-  Entry(uint32_t k, int64_t p) : word(uint64_t{k} << 32 | static_cast<uint32_t>(p)) {}
-  int64_t index() const { return static_cast<uint32_t>(word); }
-  uint64_t digits() const { return word >> 32; }
-  bool operator<(const Entry& other) const { return word < other.word; }
-};
-
 // Sorts n entries that are in order of position; returns where they are: data or scratch.
 template <class Key>
-Entry<Key>* radix_sort(Entry<Key>* data, Entry<Key>* scratch, int64_t n) {
+SortEntry<Key>* radix_sort(SortEntry<Key>* data, SortEntry<Key>* scratch, int64_t n) {
   constexpr int kBits = 11, kPasses = (8 * sizeof(Key) + kBits - 1) / kBits;
   constexpr uint64_t kMask = (1u << kBits) - 1;
   std::array<std::array<int64_t, kMask + 1>, kPasses> counts{};
@@ -90,18 +49,18 @@ void sort_rows(const SortArgs& args, int64_t length, int64_t k, const StridedLoo
   const int64_t indices_step = last < 0 ? 1 : args.indices.strides[last];
   const Key flip = args.descending ? ~Key{0} : Key{0};
   const auto entry = [&](const T* x, int64_t i) {
-    return Entry<Key>(sort_key(x[i * x_step]) ^ flip, i);
+    return SortEntry<Key>(sort_key(x[i * x_step]) ^ flip, i);
   };
-  const auto sort_row = [&](T* values, int64_t* indices, const T* x, Entry<Key>* entries) {
+  const auto sort_row = [&](T* values, int64_t* indices, const T* x, SortEntry<Key>* entries) {
     const int64_t room = k < length ? std::min(length, 2 * k + 64) : length;
     for (int64_t i = 0; i < room; ++i) entries[i] = entry(x, i);
     if (k < length) {
       // Keeps what may be among the first k, and drops the rest whenever the room is used up.
       std::nth_element(entries, entries + k, entries + room);
-      Entry<Key> bound = entries[k];
+      SortEntry<Key> bound = entries[k];
       int64_t kept = k;
       for (int64_t i = room; i < length; ++i) {
-        const Entry<Key> candidate = entry(x, i);
+        const SortEntry<Key> candidate = entry(x, i);
         if (!(candidate < bound)) continue;
         entries[kept++] = candidate;
         if (kept == room) {
@@ -123,18 +82,18 @@ void sort_rows(const SortArgs& args, int64_t length, int64_t k, const StridedLoo
       values[j * values_step] = x[index * x_step];
     }
   };
-  parallel_for(0, loop.numel(), std::max<int64_t>(1, kGrain / length),
-               [&](int64_t begin, int64_t end) {
-                 const auto entries =
-                     std::make_unique_for_overwrite<Entry<Key>[]>(static_cast<size_t>(2 * length));
-                 loop.run(begin, end, [&](int64_t n, char* const* p, const int64_t* stride) {
-                   for (int64_t row = 0; row < n; ++row) {
-                     sort_row(reinterpret_cast<T*>(p[0]) + row * stride[0],
-                              reinterpret_cast<int64_t*>(p[1]) + row * stride[1],
-                              reinterpret_cast<const T*>(p[2]) + row * stride[2], entries.get());
-                   }
-                 });
-               });
+  parallel_for(
+      0, loop.numel(), std::max<int64_t>(1, kGrain / length), [&](int64_t begin, int64_t end) {
+        const auto entries =
+            std::make_unique_for_overwrite<SortEntry<Key>[]>(static_cast<size_t>(2 * length));
+        loop.run(begin, end, [&](int64_t n, char* const* p, const int64_t* stride) {
+          for (int64_t row = 0; row < n; ++row) {
+            sort_row(reinterpret_cast<T*>(p[0]) + row * stride[0],
+                     reinterpret_cast<int64_t*>(p[1]) + row * stride[1],
+                     reinterpret_cast<const T*>(p[2]) + row * stride[2], entries.get());
+          }
+        });
+      });
 }
 
 }  // namespace

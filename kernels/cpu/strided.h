@@ -130,26 +130,9 @@ class StridedLoop {
   int64_t strides_[kMaxDims][kMaxOperands];  // bytes
 };
 
-// Calls f with an unsigned integer of `item` bytes: moving elements needs no more of their type.
-template <class F>
-decltype(auto) visit_size(int64_t item, F&& f) {
-  switch (item) {
-    case 1:
-      return f(uint8_t{});
-    case 2:
-      return f(uint16_t{});
-    case 4:
-      return f(uint32_t{});
-    default:
-      return f(uint64_t{});
-  }
-}
-
-// dst[i * dst_stride] = src[i * src_stride] for i in [0, n), strides in elements. Conversion is as
-// static_cast with these additions: to bool is != 0; a double becomes a 16-bit float by way of
-// float; a float outside the integer's range (or NaN) gives what x86 gives in PyTorch (see
-// strided.cpp) and is never undefined. dst and src must not overlap, unless they are equal in
-// address, dtype and stride.
+// dst[i * dst_stride] = src[i * src_stride] for i in [0, n), strides in elements, converted as
+// kernels/convert.h says. dst and src must not overlap, unless they are equal in address, dtype and
+// stride.
 using Converter = void (*)(void* dst, int64_t dst_stride, const void* src, int64_t src_stride,
                            int64_t n);
 // The converter of the instruction set in use. Costs a few ns: fetch it once, outside loops.

@@ -6,6 +6,35 @@
 
 namespace tarn::cuda {
 
+// copy.cu
+void fill(const View& out, const FillValue& value);
+void copy(const View& out, const View& src);
+void arange(const View& out, double start, double step);
+// pointwise.cpp
+void pointwise(const PointwiseArgs& args);
+// reduce.cu
+void reduce(const ReduceArgs& args);
+// softmax.cu
+void softmax(const SoftmaxArgs& args);
+void softmax_backward(const SoftmaxBackwardArgs& args);
+// nll_loss.cu
+void nll_loss(const NllLossArgs& args);
+void nll_loss_backward(const NllLossBackwardArgs& args);
+
+// matmul.cu
+void matmul(const MatmulArgs& args);
+// index.cu, nonzero.cu, sort.cu, scan.cu, random.cu
+void gather(const GatherArgs& args);
+void scatter(const ScatterArgs& args);
+int64_t count_nonzero(const View& x);
+void nonzero(const View& out, const View& x);
+void sort(const SortArgs& args);
+void scan(const ScanArgs& args);
+void random(const RandomArgs& args);
+// optim.cu
+void sgd_step(const SgdStep& step, const OptimTensor* tensors, int64_t count);
+void adam_step(const AdamStep& step, const OptimTensor* tensors, int64_t count);
+
 const KernelTable& table();
 
 }  // namespace tarn::cuda

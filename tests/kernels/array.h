@@ -1,14 +1,25 @@
-// Strided arrays for kernel tests: they own their memory and hand out views of it.
+// Strided arrays for kernel tests, on every device there is: they own their memory and hand out
+// views of it.
+//
+//   for_each_device([] {
+//     Array x(kFloat, {5, 7}, Layout::kTransposed), y(kFloat, {5, 7});
+//     x.fill_with([](int64_t i) { return i; });
+//     tested().copy(y.view(), x.view());   // views are made after the last change of the array
+//     CHECK(y.values() == x.values());
+//   });
 #pragma once
 
 #include <cstring>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "tarn/device/cpu_features.h"
+#include "tarn/device/cuda.h"
+#include "tarn/device/memory.h"
 #include "tarn/device/parallel.h"
-#include "tarn/kernels/view.h"
+#include "tarn/kernels/kernel_table.h"
 #include "tarn/tests/support/catch.h"
 
 namespace tarn::testing {
@@ -28,6 +39,17 @@ inline constexpr ScalarType kAllTypes[] = {kByte, kChar,  kShort,  kInt,  kLong,
                                            kHalf, kFloat, kDouble, kBool, kBFloat16};
 inline constexpr ScalarType kFloatTypes[] = {kHalf, kFloat, kDouble, kBFloat16};
 
+// The device under test: where new arrays live.
+inline Device test_device = kCPU;
+// Calls of kernels so far: what an array held before the last one may have changed since.
+inline int64_t kernel_calls = 0;
+inline const KernelTable& tested() {
+  ++kernel_calls;
+  return kernels(test_device);
+}
+
+// Numbers are written and read in CPU memory. On other devices view() sends what was written, and
+// reading fetches what kernels wrote.
 class Array {
  public:
   Array(ScalarType dtype, std::vector<int64_t> sizes, Layout layout = Layout::kContiguous)
@@ -42,6 +64,8 @@ class Array {
     offset_ = layout == Layout::kSliced ? 3 : 0;
     // Exactly as long as needed, so that the address sanitizer sees every access behind the end.
     bytes_.assign(static_cast<size_t>((extent() + offset_) * element_size(dtype)), kGuard);
+    if (device_.is_cpu() || bytes_.empty()) return;
+    mirror_ = Mirror(allocate(bytes_.size(), device_), Release{bytes_.size(), device_});
   }
   Array(ScalarType dtype, std::vector<int64_t> sizes, const std::vector<double>& values)
       : Array(dtype, std::move(sizes)) {
@@ -49,8 +73,18 @@ class Array {
   }
 
   View view() const {
-    return View{address(0), sizes_.data(), strides_.data(), static_cast<int32_t>(sizes_.size()),
-                dtype_};
+    if (mirror_ && changed_) copy_bytes(mirror_.get(), device_, bytes_.data(), kCPU, bytes_.size());
+    changed_ = false;
+    char* const data = mirror_ ? static_cast<char*>(mirror_.get()) : bytes_.data();
+    return View{data + offset_ * element_size(dtype_), sizes_.data(), strides_.data(),
+                static_cast<int32_t>(sizes_.size()), dtype_};
+  }
+  // The elements in CPU memory, for reading and writing until the next view() or kernel.
+  template <class T>
+  T* as() {
+    fetch();
+    changed_ = true;
+    return reinterpret_cast<T*>(address(0));
   }
   ScalarType dtype() const { return dtype_; }
   int64_t numel() const {
@@ -59,12 +93,15 @@ class Array {
 
   // Element i in row-major order.
   double get(int64_t i) const {
+    fetch();
     return visit(dtype_, [&]<class T>(T value) {
       std::memcpy(&value, address(place(i)), sizeof(T));
       return static_cast<double>(value);
     });
   }
   void set(int64_t i, double number) {
+    fetch();
+    changed_ = true;
     visit(dtype_, [&]<class T>(T) {
       T value;
       if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
@@ -86,6 +123,7 @@ class Array {
   }
   // True while no byte outside of the array's elements was written.
   bool guards_intact() const {
+    fetch();
     std::vector<bool> owned(bytes_.size());
     for (int64_t i = 0; i < numel(); ++i) {
       const int64_t start = (place(i) + offset_) * element_size(dtype_);
@@ -100,7 +138,19 @@ class Array {
 
  private:
   static constexpr char kGuard = 0x5B;
+  struct Release {
+    size_t bytes;
+    Device device;
+    void operator()(void* block) const { deallocate(block, bytes, device); }
+  };
+  using Mirror = std::unique_ptr<void, Release>;
 
+  void fetch() const {
+    if (mirror_ && !changed_ && fetched_at_ != kernel_calls) {
+      copy_bytes(bytes_.data(), kCPU, mirror_.get(), device_, bytes_.size());
+      fetched_at_ = kernel_calls;
+    }
+  }
   int64_t extent() const {
     int64_t last = 0;
     for (size_t d = 0; d < sizes_.size(); ++d) {
@@ -118,13 +168,17 @@ class Array {
     return at;
   }
   char* address(int64_t place) const {
-    return const_cast<char*>(bytes_.data()) + (place + offset_) * element_size(dtype_);
+    return bytes_.data() + (place + offset_) * element_size(dtype_);
   }
 
   ScalarType dtype_;
   std::vector<int64_t> sizes_, strides_;
   int64_t offset_ = 0;
-  std::vector<char> bytes_;
+  Device device_ = test_device;
+  mutable std::vector<char> bytes_;
+  Mirror mirror_;                   // null on the CPU
+  mutable bool changed_ = true;     // bytes_ is newer than the mirror
+  mutable int64_t fetched_at_ = 0;  // kernel_calls when bytes_ was last read from the mirror
 };
 
 // Shapes that exercise scalars, empty arrays, odd sizes, tails of vectors and several threads.
@@ -143,6 +197,28 @@ void for_each_isa(F f) {
     f();
   }
   set_cpu_isa(before);
+}
+
+// Calls f once for each device of this machine.
+template <class F>
+void for_each_device(F f) {
+  f();
+  struct Restore {
+    ~Restore() { test_device = kCPU; }
+  } restore;
+  for (int64_t i = 0; i < cuda::device_count(); ++i) {
+    test_device = Device(kCUDA, i);
+    INFO("device: " << test_device);
+    f();
+  }
+}
+// The same, with every instruction set of the CPU.
+template <class F>
+void for_each_isa_and_device(F f) {
+  for_each_isa(f);
+  for_each_device([&] {
+    if (!test_device.is_cpu()) f();
+  });
 }
 
 // Sets the number of threads for a scope.

@@ -1,7 +1,6 @@
 #include <cmath>
 #include <limits>
 
-#include "tarn/kernels/cpu/kernels.h"
 #include "tarn/tests/kernels/array.h"
 
 namespace tarn::testing {
@@ -22,7 +21,7 @@ double expected_copy(double value, ScalarType to) {
 }
 
 TEST_CASE("copy converts every pair of dtypes in every layout") {
-  for_each_isa([] {
+  for_each_isa_and_device([] {
     for (const ScalarType from : kAllTypes) {
       for (const ScalarType to : kAllTypes) {
         for (const Layout in_layout : kAllLayouts) {
@@ -30,7 +29,7 @@ TEST_CASE("copy converts every pair of dtypes in every layout") {
             for (const auto& shape : {std::vector<int64_t>{}, {0}, {19}, {5, 7}, {3, 2, 6}}) {
               Array in(from, shape, in_layout), out(to, shape, out_layout);
               in.fill_with([&](int64_t i) { return sample(i, from); });
-              cpu::copy(out.view(), in.view());
+              tested().copy(out.view(), in.view());
               INFO(from << " to " << to << ", layouts " << static_cast<int>(in_layout) << " to "
                         << static_cast<int>(out_layout));
               bool same = true;
@@ -47,52 +46,58 @@ TEST_CASE("copy converts every pair of dtypes in every layout") {
 }
 
 TEST_CASE("copy moves elements of every size through every pair of layouts") {
-  for (const ScalarType type : {kByte, kHalf, kFloat, kDouble}) {
-    for (const auto& shape : test_shapes()) {
-      for (const Layout in_layout : kAllLayouts) {
-        for (const Layout out_layout : kWritableLayouts) {
-          Array in(type, shape, in_layout), out(type, shape, out_layout);
-          in.fill_with([](int64_t i) { return (i * 31) % 127; });
-          cpu::copy(out.view(), in.view());
-          REQUIRE(out.values() == in.values());
-          REQUIRE(out.guards_intact());
+  for_each_device([] {
+    for (const ScalarType type : {kByte, kHalf, kFloat, kDouble}) {
+      for (const auto& shape : test_shapes()) {
+        for (const Layout in_layout : kAllLayouts) {
+          for (const Layout out_layout : kWritableLayouts) {
+            Array in(type, shape, in_layout), out(type, shape, out_layout);
+            in.fill_with([](int64_t i) { return (i * 31) % 127; });
+            tested().copy(out.view(), in.view());
+            REQUIRE(out.values() == in.values());
+            REQUIRE(out.guards_intact());
+          }
         }
       }
     }
-  }
+  });
 }
 
 TEST_CASE("a batch of transposed matrices is copied in tiles by several threads") {
-  const WithThreads threads(3);
-  for (const ScalarType type : {kByte, kHalf, kFloat, kDouble}) {
-    // (batch, rows, columns), each matrix stored by columns.
-    const int64_t sizes[] = {3, 130, 71};
-    const int64_t strides[] = {130 * 71, 1, 130};
-    Array stored(type, {3 * 130 * 71}), out(type, {3, 130, 71});
-    stored.fill_with([](int64_t i) { return i % 251 % 120; });
-    const View in{stored.view().data, sizes, strides, 3, type};
-    cpu::copy(out.view(), in);
-    bool same = true;
-    for (int64_t b = 0; b < 3; ++b) {
-      for (int64_t r = 0; r < 130; ++r) {
-        for (int64_t c = 0; c < 71; ++c) {
-          same &= out.get((b * 130 + r) * 71 + c) == stored.get(b * 130 * 71 + c * 130 + r);
+  for_each_device([] {
+    const WithThreads threads(3);
+    for (const ScalarType type : {kByte, kHalf, kFloat, kDouble}) {
+      // (batch, rows, columns), each matrix stored by columns.
+      const int64_t sizes[] = {3, 130, 71};
+      const int64_t strides[] = {130 * 71, 1, 130};
+      Array stored(type, {3 * 130 * 71}), out(type, {3, 130, 71});
+      stored.fill_with([](int64_t i) { return i % 251 % 120; });
+      const View in{stored.view().data, sizes, strides, 3, type};
+      tested().copy(out.view(), in);
+      bool same = true;
+      for (int64_t b = 0; b < 3; ++b) {
+        for (int64_t r = 0; r < 130; ++r) {
+          for (int64_t c = 0; c < 71; ++c) {
+            same &= out.get((b * 130 + r) * 71 + c) == stored.get(b * 130 * 71 + c * 130 + r);
+          }
         }
       }
+      CHECK(same);
     }
-    CHECK(same);
-  }
+  });
 }
 
 TEST_CASE("large copies are split among threads without a gap") {
-  const WithThreads threads(3);
-  const int64_t n = 300007;
-  for (const ScalarType to : {kFloat, kDouble, kHalf}) {
-    Array in(kFloat, {n}), out(to, {n});
-    in.fill_with([](int64_t i) { return i % 2039; });
-    cpu::copy(out.view(), in.view());
-    CHECK(out.values() == in.values());
-  }
+  for_each_device([] {
+    const WithThreads threads(3);
+    const int64_t n = 300007;
+    for (const ScalarType to : {kFloat, kDouble, kHalf}) {
+      Array in(kFloat, {n}), out(to, {n});
+      in.fill_with([](int64_t i) { return i % 2039; });
+      tested().copy(out.view(), in.view());
+      CHECK(out.values() == in.values());
+    }
+  });
 }
 
 TEST_CASE("floats outside an integer's range become what PyTorch gives on x86") {
@@ -110,23 +115,24 @@ TEST_CASE("floats outside an integer's range become what PyTorch gives on x86") 
       {kLong,
        {long_min, long_min, long_min, -1, 300, 3e9, -3e9, long_min, long_min, -1, 70000, 256}},
       {kBool, std::vector<double>(12, 1)}};
-  for_each_isa([&] {
+  for_each_isa_and_device([&] {
     for (const ScalarType from : {kFloat, kDouble}) {
       for (const auto& [to, expected] : cases) {
         for (const Layout layout : {Layout::kContiguous, Layout::kSliced}) {
           Array source(from, {12}), out(to, {12}, layout);
           source.fill_with([&](int64_t i) { return in[static_cast<size_t>(i)]; });
-          cpu::copy(out.view(), source.view());
+          tested().copy(out.view(), source.view());
           INFO(from << " to " << to);
           CHECK(out.values() == expected);
         }
       }
     }
   });
-  // Through int64, not int32.
-  Array large(kDouble, {1}, {4294967301.0}), byte(kByte, {1});
-  cpu::copy(byte.view(), large.view());
-  CHECK(byte.get(0) == 5);
+  for_each_device([] {  // through int64, not int32
+    Array large(kDouble, {1}, {4294967301.0}), byte(kByte, {1});
+    tested().copy(byte.view(), large.view());
+    CHECK(byte.get(0) == 5);
+  });
 }
 
 TEST_CASE("copying between float and the 16-bit floats rounds to nearest even") {
@@ -167,79 +173,86 @@ TEST_CASE("copying between float and the 16-bit floats rounds to nearest even") 
                                     2052,
                                     1.00390625,
                                     1.01171875};
-  for_each_isa([&] {
+  for_each_isa_and_device([&] {
     Array source(kFloat, {n}, in), out(kHalf, {n}), back(kFloat, {n}), bfloat(kBFloat16, {n});
-    cpu::copy(out.view(), source.view());
+    tested().copy(out.view(), source.view());
     CHECK(out.values() == half);
     CHECK(std::signbit(out.get(10)));
-    cpu::copy(back.view(), out.view());
+    tested().copy(back.view(), out.view());
     CHECK(back.values() == half);
-    cpu::copy(bfloat.view(), source.view());
+    tested().copy(bfloat.view(), source.view());
     CHECK(bfloat.get(0) == 1);
     CHECK(bfloat.get(13) == 2048);
     CHECK(bfloat.get(14) == 2048);
     CHECK(bfloat.get(15) == 1);         // 1 + 2^-8: a tie goes to the even neighbour
     CHECK(bfloat.get(16) == 1.015625);  // 1 + 3 * 2^-8
   });
-  // By way of float: the second rounding makes this a tie, as in PyTorch.
-  Array exact(kDouble, {1}, {1 + std::ldexp(1.0, -11) + std::ldexp(1.0, -40)}), once(kHalf, {1});
-  cpu::copy(once.view(), exact.view());
-  CHECK(once.get(0) == 1);
+  for_each_device([] {  // by way of float: the second rounding makes this a tie, as in PyTorch
+    Array exact(kDouble, {1}, {1 + std::ldexp(1.0, -11) + std::ldexp(1.0, -40)}), once(kHalf, {1});
+    tested().copy(once.view(), exact.view());
+    CHECK(once.get(0) == 1);
+  });
 }
 
 TEST_CASE("a byte that is neither 0 nor 1 counts as true when a bool is read") {
-  const uint8_t stored[] = {0, 1, 2, 255};
-  const int64_t size = 4, stride = 1;
-  const View in{const_cast<uint8_t*>(stored), &size, &stride, 1, kBool};
-  for (const ScalarType to : {kByte, kInt, kFloat, kHalf, kDouble}) {
-    Array out(to, {4});
-    cpu::copy(out.view(), in);
-    CHECK(out.values() == std::vector<double>{0, 1, 1, 1});
-  }
+  for_each_device([] {
+    const Array stored(kByte, {4}, {0, 1, 2, 255});
+    View in = stored.view();
+    in.dtype = kBool;
+    for (const ScalarType to : {kByte, kInt, kFloat, kHalf, kDouble}) {
+      Array out(to, {4});
+      tested().copy(out.view(), in);
+      CHECK(out.values() == std::vector<double>{0, 1, 1, 1});
+    }
+  });
 }
 
 TEST_CASE("fill writes the converted number to every element and nowhere else") {
-  for (const ScalarType type : kAllTypes) {
-    for (const Layout layout : kWritableLayouts) {
-      for (const auto& shape : test_shapes()) {
-        Array out(type, shape, layout);
-        cpu::fill(out.view(), FillValue{2.5, 0, false});
-        const double expected = type == kBool ? 1 : is_floating_point(type) ? 2.5 : 2;
-        CHECK(out.values() == std::vector<double>(static_cast<size_t>(out.numel()), expected));
-        cpu::fill(out.view(), FillValue{0, 0, true});
-        CHECK(out.values() == std::vector<double>(static_cast<size_t>(out.numel()), 0));
-        REQUIRE(out.guards_intact());
+  for_each_device([] {
+    for (const ScalarType type : kAllTypes) {
+      for (const Layout layout : kWritableLayouts) {
+        for (const auto& shape : test_shapes()) {
+          Array out(type, shape, layout);
+          tested().fill(out.view(), FillValue{2.5, 0, false});
+          const double expected = type == kBool ? 1 : is_floating_point(type) ? 2.5 : 2;
+          CHECK(out.values() == std::vector<double>(static_cast<size_t>(out.numel()), expected));
+          tested().fill(out.view(), FillValue{0, 0, true});
+          CHECK(out.values() == std::vector<double>(static_cast<size_t>(out.numel()), 0));
+          REQUIRE(out.guards_intact());
+        }
       }
     }
-  }
-  Array exact(kLong, {2});
-  cpu::fill(exact.view(), FillValue{0, std::numeric_limits<int64_t>::max() - 1, true});
-  CHECK(exact.view().as<int64_t>()[1] == std::numeric_limits<int64_t>::max() - 1);
+    Array exact(kLong, {2});
+    tested().fill(exact.view(), FillValue{0, std::numeric_limits<int64_t>::max() - 1, true});
+    CHECK(exact.as<int64_t>()[1] == std::numeric_limits<int64_t>::max() - 1);
+  });
 }
 
 TEST_CASE("arange counts in int64 for integers and in double for floats") {
-  for (const ScalarType type : {kInt, kLong, kFloat, kDouble, kHalf, kByte}) {
-    for (const int64_t n : {0, 1, 5, 40}) {
-      for (const Layout layout : {Layout::kContiguous, Layout::kSliced}) {
-        Array out(type, {n}, layout);
-        cpu::arange(out.view(), 3, 2);
-        for (int64_t i = 0; i < n; ++i) CHECK(out.get(i) == static_cast<double>(3 + 2 * i));
-        REQUIRE(out.guards_intact());
+  for_each_device([] {
+    for (const ScalarType type : {kInt, kLong, kFloat, kDouble, kHalf, kByte}) {
+      for (const int64_t n : {0, 1, 5, 40}) {
+        for (const Layout layout : {Layout::kContiguous, Layout::kSliced}) {
+          Array out(type, {n}, layout);
+          tested().arange(out.view(), 3, 2);
+          for (int64_t i = 0; i < n; ++i) CHECK(out.get(i) == static_cast<double>(3 + 2 * i));
+          REQUIRE(out.guards_intact());
+        }
       }
     }
-  }
-  Array fraction(kFloat, {1000});
-  cpu::arange(fraction.view(), 0.5, 0.1);
-  for (int64_t i = 0; i < 1000; ++i) {
-    CHECK(fraction.get(i) ==
-          static_cast<double>(static_cast<float>(0.5 + 0.1 * static_cast<double>(i))));
-  }
-  const WithThreads threads(3);
-  Array large(kLong, {100000});
-  cpu::arange(large.view(), -5, 3);
-  bool same = true;
-  for (int64_t i = 0; i < 100000; ++i) same &= large.get(i) == static_cast<double>(3 * i - 5);
-  CHECK(same);
+    Array fraction(kFloat, {1000});
+    tested().arange(fraction.view(), 0.5, 0.1);
+    for (int64_t i = 0; i < 1000; ++i) {
+      CHECK(fraction.get(i) ==
+            static_cast<double>(static_cast<float>(0.5 + 0.1 * static_cast<double>(i))));
+    }
+    const WithThreads threads(3);
+    Array large(kLong, {100000});
+    tested().arange(large.view(), -5, 3);
+    bool same = true;
+    for (int64_t i = 0; i < 100000; ++i) same &= large.get(i) == static_cast<double>(3 * i - 5);
+    CHECK(same);
+  });
 }
 
 }  // namespace

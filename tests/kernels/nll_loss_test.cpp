@@ -60,8 +60,8 @@ void check(ScalarType dtype, int64_t n, int64_t classes, Layout layout, bool wei
   const bool each = reduction == Reduction::None;
   const std::vector<int64_t> shape = each ? std::vector{n} : std::vector<int64_t>{};
   Array loss(dtype, shape, layout), total(dtype, {}), grad(dtype, shape, layout);
-  kernels(kCPU).nll_loss({loss.view(), total.view(), p.log_probs.view(), p.target.view(),
-                          p.weights(), kIgnored, reduction});
+  tested().nll_loss({loss.view(), total.view(), p.log_probs.view(), p.target.view(), p.weights(),
+                     kIgnored, reduction});
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) {
     sum += p.loss_of(i);
@@ -74,8 +74,8 @@ void check(ScalarType dtype, int64_t n, int64_t classes, Layout layout, bool wei
   }
 
   grad.fill_with([](int64_t i) { return 2 + i; });
-  kernels(kCPU).nll_loss_backward({p.grad_in.view(), grad.view(), total.view(), p.target.view(),
-                                   p.weights(), kIgnored, reduction});
+  tested().nll_loss_backward({p.grad_in.view(), grad.view(), total.view(), p.target.view(),
+                              p.weights(), kIgnored, reduction});
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t c = 0; c < classes; ++c) {
       double wanted = c == p.label(i) ? -p.weight_of(i) * grad.get(each ? i : 0) : 0;
@@ -88,76 +88,100 @@ void check(ScalarType dtype, int64_t n, int64_t classes, Layout layout, bool wei
 }
 
 TEST_CASE("nll_loss and its gradient are right for every dtype, layout and reduction") {
-  for (const ScalarType dtype : kFloatTypes) {
-    for (const Layout layout : kWritableLayouts) {
-      for (const Reduction reduction : {Reduction::None, Reduction::Mean, Reduction::Sum}) {
-        for (const bool weighted : {false, true}) {
-          INFO(dtype << " layout " << static_cast<int>(layout) << " reduction "
-                     << static_cast<int>(reduction) << " weighted " << weighted);
-          check(dtype, 7, 10, layout, weighted, reduction);
-          check(dtype, 1, 3, layout, weighted, reduction);
+  for_each_device([] {
+    for (const ScalarType dtype : kFloatTypes) {
+      for (const Layout layout : kWritableLayouts) {
+        for (const Reduction reduction : {Reduction::None, Reduction::Mean, Reduction::Sum}) {
+          for (const bool weighted : {false, true}) {
+            INFO(dtype << " layout " << static_cast<int>(layout) << " reduction "
+                       << static_cast<int>(reduction) << " weighted " << weighted);
+            check(dtype, 7, 10, layout, weighted, reduction);
+            check(dtype, 1, 3, layout, weighted, reduction);
+          }
         }
       }
     }
-  }
-  const WithThreads threads(2);
-  check(kFloat, 4000, 17, Layout::kContiguous, true, Reduction::Mean);
+    const WithThreads threads(2);
+    check(kFloat, 4000, 17, Layout::kContiguous, true, Reduction::Mean);
+  });
 }
 
 TEST_CASE("a mean over no weight is NaN and a sum over nothing is 0, as in PyTorch") {
-  for (const int64_t n : {0, 3}) {
-    Problem p(kFloat, n, 4, Layout::kContiguous, false);
-    p.target.fill_with([](int64_t) { return kIgnored; });
-    Array loss(kFloat, {}), total(kFloat, {});
-    const auto run = [&](Reduction reduction) {
-      kernels(kCPU).nll_loss({loss.view(), total.view(), p.log_probs.view(), p.target.view(),
-                              kNoWeight, kIgnored, reduction});
-    };
-    run(Reduction::Mean);
-    CHECK(std::isnan(loss.get(0)));
-    CHECK(total.get(0) == 0);
-    run(Reduction::Sum);
-    CHECK(loss.get(0) == 0);
-    Array grad(kFloat, {});
-    grad.set(0, 1);
-    kernels(kCPU).nll_loss_backward({p.grad_in.view(), grad.view(), total.view(), p.target.view(),
-                                     kNoWeight, kIgnored, Reduction::Mean});
-    for (int64_t i = 0; i < n * 4; ++i) CHECK(p.grad_in.get(i) == 0);
-  }
+  for_each_device([] {
+    for (const int64_t n : {0, 3}) {
+      Problem p(kFloat, n, 4, Layout::kContiguous, false);
+      p.target.fill_with([](int64_t) { return kIgnored; });
+      Array loss(kFloat, {}), total(kFloat, {});
+      const auto run = [&](Reduction reduction) {
+        tested().nll_loss({loss.view(), total.view(), p.log_probs.view(), p.target.view(),
+                           kNoWeight, kIgnored, reduction});
+      };
+      run(Reduction::Mean);
+      CHECK(std::isnan(loss.get(0)));
+      CHECK(total.get(0) == 0);
+      run(Reduction::Sum);
+      CHECK(loss.get(0) == 0);
+      Array grad(kFloat, {});
+      grad.set(0, 1);
+      tested().nll_loss_backward({p.grad_in.view(), grad.view(), total.view(), p.target.view(),
+                                  kNoWeight, kIgnored, Reduction::Mean});
+      for (int64_t i = 0; i < n * 4; ++i) CHECK(p.grad_in.get(i) == 0);
+    }
+  });
 }
 
-TEST_CASE("a target that is no class is an error that names it, before anything is written") {
-  for (const int64_t bad : {int64_t{10}, int64_t{-1}, std::numeric_limits<int64_t>::max()}) {
-    Problem p(kFloat, 6, 10, Layout::kContiguous, false);
-    p.target.view().as<int64_t>()[4] = bad;
-    Array loss(kFloat, {6}), total(kFloat, {}), grad(kFloat, {6});
-    loss.fill_with([](int64_t) { return 5; });
-    grad.fill_with([](int64_t) { return 1; });
-    total.set(0, 6);
-    const NllLossArgs forward{loss.view(), total.view(), p.log_probs.view(), p.target.view(),
-                              kNoWeight,   kIgnored,     Reduction::None};
-    const NllLossBackwardArgs backward{p.grad_in.view(), grad.view(), total.view(),
-                                       p.target.view(),  kNoWeight,   kIgnored,
-                                       Reduction::None};
-    const std::string text = str("Target ", bad, " is out of bounds.");
-    CHECK_THROWS_AS(kernels(kCPU).nll_loss(forward), IndexError);
-    CHECK_THROWS_WITH_TEXT(kernels(kCPU).nll_loss(forward), text);
-    CHECK_THROWS_WITH_TEXT(kernels(kCPU).nll_loss_backward(backward), text);
-    CHECK(loss.get(0) == 5);
-    CHECK(total.get(0) == 6);
-    CHECK(p.grad_in.get(0) == 99);
-  }
+TEST_CASE("a target that is no class is an error that names it") {
+  for_each_device([] {
+    for (const int64_t bad : {int64_t{10}, int64_t{-1}, std::numeric_limits<int64_t>::max()}) {
+      Problem p(kFloat, 6, 10, Layout::kContiguous, false);
+      p.target.as<int64_t>()[4] = bad;
+      Array loss(kFloat, {6}), total(kFloat, {}), grad(kFloat, {6});
+      loss.fill_with([](int64_t) { return 5; });
+      grad.fill_with([](int64_t) { return 1; });
+      total.set(0, 6);
+      const auto wait = [] {
+        if (test_device.is_cuda()) cuda::synchronize(test_device.index());
+      };
+      const auto forward = [&] {
+        tested().nll_loss({loss.view(), total.view(), p.log_probs.view(), p.target.view(),
+                           kNoWeight, kIgnored, Reduction::None});
+        wait();
+      };
+      const auto backward = [&] {
+        tested().nll_loss_backward({p.grad_in.view(), grad.view(), total.view(), p.target.view(),
+                                    kNoWeight, kIgnored, Reduction::None});
+        wait();
+      };
+      const std::string text =
+          str("Target ", bad, " is out of bounds. There are 10 classes, ", "0 to 9; sample 4.");
+      CHECK_THROWS_AS(forward(), IndexError);
+      CHECK_THROWS_WITH_TEXT(forward(), text);
+      CHECK_THROWS_WITH_TEXT(backward(), text);
+      if (test_device.is_cpu()) {  // nothing was written
+        CHECK(loss.get(0) == 5);
+        CHECK(total.get(0) == 6);
+        CHECK(p.grad_in.get(0) == 99);
+      } else {  // the sample counts as ignored
+        CHECK(loss.get(4) == 0);
+        CHECK(total.get(0) == 4);
+        for (int64_t c = 0; c < 10; ++c) CHECK(p.grad_in.get(40 + c) == 0);
+      }
+      CHECK_NOTHROW(wait());
+    }
+  });
 }
 
 TEST_CASE("an ignored index may itself be a class") {
-  Problem p(kFloat, 5, 3, Layout::kContiguous, false);
-  p.target.fill_with([](int64_t i) { return i % 3; });
-  Array loss(kFloat, {5}), total(kFloat, {});
-  kernels(kCPU).nll_loss({loss.view(), total.view(), p.log_probs.view(), p.target.view(), kNoWeight,
-                          1, Reduction::None});
-  CHECK(loss.get(1) == 0);
-  CHECK(loss.get(4) == 0);
-  CHECK(total.get(0) == 3);
+  for_each_device([] {
+    Problem p(kFloat, 5, 3, Layout::kContiguous, false);
+    p.target.fill_with([](int64_t i) { return i % 3; });
+    Array loss(kFloat, {5}), total(kFloat, {});
+    tested().nll_loss({loss.view(), total.view(), p.log_probs.view(), p.target.view(), kNoWeight, 1,
+                       Reduction::None});
+    CHECK(loss.get(1) == 0);
+    CHECK(loss.get(4) == 0);
+    CHECK(total.get(0) == 3);
+  });
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "tarn/kernels/cpu/kernels.h"
 #include "tarn/tests/kernels/array.h"
 
 namespace tarn::testing {
@@ -69,7 +68,7 @@ std::vector<double> trace(ScalarType type, Run run) {
 
 template <class Run>
 void check_trace(const std::vector<double>& golden, Run run) {
-  for_each_isa([&] {
+  for_each_isa_and_device([&] {
     const std::vector<double> doubles = trace(kDouble, run), floats = trace(kFloat, run);
     const std::vector<double> bfloats = trace(kBFloat16, run), halves = trace(kHalf, run);
     for (size_t i = 0; i < golden.size(); ++i) {
@@ -82,11 +81,11 @@ void check_trace(const std::vector<double>& golden, Run run) {
 }
 void check_sgd(const SgdStep& step, const std::vector<double>& golden) {
   check_trace(golden,
-              [&](const OptimTensor* tensors, int64_t n) { cpu::sgd_step(step, tensors, n); });
+              [&](const OptimTensor* tensors, int64_t n) { tested().sgd_step(step, tensors, n); });
 }
 void check_adam(const AdamStep& step, const std::vector<double>& golden) {
   check_trace(golden,
-              [&](const OptimTensor* tensors, int64_t n) { cpu::adam_step(step, tensors, n); });
+              [&](const OptimTensor* tensors, int64_t n) { tested().adam_step(step, tensors, n); });
 }
 
 TEST_CASE("SGD follows PyTorch's trace") {
@@ -175,81 +174,87 @@ TEST_CASE("Adam with amsgrad and maximize, and AdamW, follow PyTorch's traces") 
 
 TEST_CASE(
     "unused optimizer state may be null, and the first momentum step ignores what is stored") {
-  Parameter parameter(kFloat, 3);
-  parameter.set_gradient(1);
-  OptimTensor tensor = parameter.tensor(1);
-  tensor.state[0] = tensor.state[1] = tensor.state[2] = nullptr;
-  const double before = parameter.param.get(0);
-  cpu::sgd_step({.lr = 1,
-                 .momentum = 0,
-                 .dampening = 0,
-                 .weight_decay = 0,
-                 .nesterov = false,
-                 .maximize = false},
-                &tensor, 1);
-  CHECK(parameter.param.get(0) == Approx(before - parameter.grad.get(0)));
-  for (const ScalarType type : kFloatTypes) {
-    Parameter fresh(type, 3);
-    fresh.set_gradient(1);
-    fresh.state0.fill_with([](int64_t) { return std::numeric_limits<double>::quiet_NaN(); });
-    const OptimTensor first = fresh.tensor(1);
-    cpu::sgd_step({.lr = 1,
-                   .momentum = 0.9,
-                   .dampening = 0.5,
-                   .weight_decay = 0,
-                   .nesterov = false,
-                   .maximize = false},
-                  &first, 1);
-    CHECK(fresh.state0.get(2) == fresh.grad.get(2));
-  }
+  for_each_device([] {
+    Parameter parameter(kFloat, 3);
+    parameter.set_gradient(1);
+    OptimTensor tensor = parameter.tensor(1);
+    tensor.state[0] = tensor.state[1] = tensor.state[2] = nullptr;
+    const double before = parameter.param.get(0);
+    tested().sgd_step({.lr = 1,
+                       .momentum = 0,
+                       .dampening = 0,
+                       .weight_decay = 0,
+                       .nesterov = false,
+                       .maximize = false},
+                      &tensor, 1);
+    CHECK(parameter.param.get(0) == Approx(before - parameter.grad.get(0)));
+    for (const ScalarType type : kFloatTypes) {
+      Parameter fresh(type, 3);
+      fresh.set_gradient(1);
+      fresh.state0.fill_with([](int64_t) { return std::numeric_limits<double>::quiet_NaN(); });
+      const OptimTensor first = fresh.tensor(1);
+      tested().sgd_step({.lr = 1,
+                         .momentum = 0.9,
+                         .dampening = 0.5,
+                         .weight_decay = 0,
+                         .nesterov = false,
+                         .maximize = false},
+                        &first, 1);
+      CHECK(fresh.state0.get(2) == fresh.grad.get(2));
+    }
+  });
 }
 
 TEST_CASE("without weight decay an infinite parameter with gradient 0 stays as it is") {
-  Parameter parameter(kFloat, 4);
-  parameter.param.fill_with([](int64_t) { return -std::numeric_limits<double>::infinity(); });
-  parameter.grad.fill_with([](int64_t) { return 0; });
-  const OptimTensor tensor = parameter.tensor(1);
-  cpu::sgd_step({.lr = 0.1,
-                 .momentum = 0.9,
-                 .dampening = 0,
-                 .weight_decay = 0,
-                 .nesterov = false,
-                 .maximize = false},
-                &tensor, 1);
-  cpu::adam_step({.lr = 0.1,
-                  .beta1 = 0.9,
-                  .beta2 = 0.999,
-                  .eps = 1e-8,
-                  .weight_decay = 0,
-                  .amsgrad = false,
-                  .maximize = false,
-                  .decoupled = false},
-                 &tensor, 1);
-  CHECK(parameter.param.values() ==
-        std::vector<double>(4, -std::numeric_limits<double>::infinity()));
+  for_each_device([] {
+    Parameter parameter(kFloat, 4);
+    parameter.param.fill_with([](int64_t) { return -std::numeric_limits<double>::infinity(); });
+    parameter.grad.fill_with([](int64_t) { return 0; });
+    const OptimTensor tensor = parameter.tensor(1);
+    tested().sgd_step({.lr = 0.1,
+                       .momentum = 0.9,
+                       .dampening = 0,
+                       .weight_decay = 0,
+                       .nesterov = false,
+                       .maximize = false},
+                      &tensor, 1);
+    tested().adam_step({.lr = 0.1,
+                        .beta1 = 0.9,
+                        .beta2 = 0.999,
+                        .eps = 1e-8,
+                        .weight_decay = 0,
+                        .amsgrad = false,
+                        .maximize = false,
+                        .decoupled = false},
+                       &tensor, 1);
+    CHECK(parameter.param.values() ==
+          std::vector<double>(4, -std::numeric_limits<double>::infinity()));
+  });
 }
 
 TEST_CASE("tensors split among threads are each updated once") {
-  const WithThreads threads(3);
-  std::vector<Parameter> all;
-  for (const int64_t n : {30000, 7, 50001, 1, 20000}) all.emplace_back(kFloat, n);
-  std::vector<OptimTensor> tensors;
-  for (Parameter& parameter : all) {
-    parameter.param.fill_with([](int64_t) { return 1; });
-    parameter.grad.fill_with([](int64_t) { return 2; });
-    tensors.push_back(parameter.tensor(1));
-  }
-  cpu::sgd_step({.lr = 0.25,
-                 .momentum = 0,
-                 .dampening = 0,
-                 .weight_decay = 0,
-                 .nesterov = false,
-                 .maximize = false},
-                tensors.data(), static_cast<int64_t>(tensors.size()));
-  for (const Parameter& parameter : all) {
-    const std::vector<double> values = parameter.param.values();
-    CHECK(values == std::vector<double>(values.size(), 0.5));
-  }
+  for_each_device([] {
+    const WithThreads threads(3);
+    std::vector<Parameter> all;
+    for (const int64_t n : {30000, 7, 50001, 1, 20000}) all.emplace_back(kFloat, n);
+    std::vector<OptimTensor> tensors;
+    for (Parameter& parameter : all) {
+      parameter.param.fill_with([](int64_t) { return 1; });
+      parameter.grad.fill_with([](int64_t) { return 2; });
+      tensors.push_back(parameter.tensor(1));
+    }
+    tested().sgd_step({.lr = 0.25,
+                       .momentum = 0,
+                       .dampening = 0,
+                       .weight_decay = 0,
+                       .nesterov = false,
+                       .maximize = false},
+                      tensors.data(), static_cast<int64_t>(tensors.size()));
+    for (const Parameter& parameter : all) {
+      const std::vector<double> values = parameter.param.values();
+      CHECK(values == std::vector<double>(values.size(), 0.5));
+    }
+  });
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ std::vector<double> reduce(const Op& op, const Input& in, unsigned mask, ScalarT
   }
   result.sizes = in.sizes.data();
   result.strides = strides.data();
-  kernels(kCPU).reduce({index_of<Op, op::ReduceOps>, &op, result, in.array.view()});
+  tested().reduce({index_of<Op, op::ReduceOps>, &op, result, in.array.view()});
   CHECK(out.guards_intact());
   return out.values();
 }
@@ -119,6 +119,11 @@ bool close(double a, double b, double relative) {
   return std::abs(a - b) <= relative * std::max(std::abs(a), std::abs(b)) + 1e-300;
 }
 
+// How many epsilons a result may be off: floats are accumulated in float on CUDA.
+double slack(ScalarType dtype, double on_cpu = 1.01) {
+  return test_device.is_cpu() || dtype == kDouble ? on_cpu : 32;
+}
+
 // Checks Op over every subset of dimensions of every shape and layout.
 template <class Op>
 void check_everywhere(const Op& op, ScalarType dtype, const Reference& f, double slack = 1.01) {
@@ -153,9 +158,9 @@ void check_everywhere(const Op& op, ScalarType dtype, const Reference& f, double
 }
 
 TEST_CASE("every reduction is right over any dimensions, layout and instruction set") {
-  for_each_isa([] {
+  for_each_isa_and_device([] {
     for (const ScalarType dtype : {kFloat, kDouble}) {
-      const double wide = dtype == kDouble ? 64 : 1.01;
+      const double wide = slack(dtype, dtype == kDouble ? 64 : 1.01);
       check_everywhere(op::Sum{}, dtype, sum_of, wide);
       check_everywhere(op::Mean{}, dtype, mean_of, wide);
       check_everywhere(op::Max{}, dtype,
@@ -175,140 +180,156 @@ TEST_CASE("every reduction is right over any dimensions, layout and instruction 
 }
 
 TEST_CASE("less common reductions are right over any dimensions and layout") {
-  const Reference product = [](const auto& x) {
-    return std::accumulate(x.begin(), x.end(), 1.0, std::multiplies<>());
-  };
-  const Reference any = [](const auto& x) {
-    return std::any_of(x.begin(), x.end(), [](double v) { return v != 0; });
-  };
-  const Reference all = [](const auto& x) {
-    return std::all_of(x.begin(), x.end(), [](double v) { return v != 0; });
-  };
-  const Reference count = [](const auto& x) {
-    return static_cast<double>(std::count_if(x.begin(), x.end(), [](double v) { return v != 0; }));
-  };
-  const Reference largest = [](const auto& x) {
-    double m = 0;
-    for (const double v : x) m = std::max(m, std::abs(v));
-    return m;
-  };
-  const Reference smallest = [](const auto& x) {
-    double m = kInfinity;
-    for (const double v : x) m = std::min(m, std::abs(v));
-    return m;
-  };
-  check_everywhere(op::Prod{}, kDouble, product, 3000);
-  check_everywhere(op::Any{}, kFloat, any);
-  check_everywhere(op::All{}, kFloat, all);
-  check_everywhere(op::Norm{0}, kFloat, count);
-  check_everywhere(op::Norm{1}, kFloat, norm_of(1));
-  check_everywhere(op::Norm{3}, kFloat, norm_of(3));
-  check_everywhere(op::Norm{kInfinity}, kFloat, largest);
-  check_everywhere(op::Norm{-kInfinity}, kFloat, smallest);
-  check_everywhere(op::Var{0.5}, kFloat, variance_of(0.5));
+  for_each_device([] {
+    const Reference product = [](const auto& x) {
+      return std::accumulate(x.begin(), x.end(), 1.0, std::multiplies<>());
+    };
+    const Reference any = [](const auto& x) {
+      return std::any_of(x.begin(), x.end(), [](double v) { return v != 0; });
+    };
+    const Reference all = [](const auto& x) {
+      return std::all_of(x.begin(), x.end(), [](double v) { return v != 0; });
+    };
+    const Reference count = [](const auto& x) {
+      return static_cast<double>(
+          std::count_if(x.begin(), x.end(), [](double v) { return v != 0; }));
+    };
+    const Reference largest = [](const auto& x) {
+      double m = 0;
+      for (const double v : x) m = std::max(m, std::abs(v));
+      return m;
+    };
+    const Reference smallest = [](const auto& x) {
+      double m = kInfinity;
+      for (const double v : x) m = std::min(m, std::abs(v));
+      return m;
+    };
+    check_everywhere(op::Prod{}, kDouble, product, 3000);
+    check_everywhere(op::Any{}, kFloat, any);
+    check_everywhere(op::All{}, kFloat, all);
+    check_everywhere(op::Norm{0}, kFloat, count, slack(kFloat));
+    check_everywhere(op::Norm{1}, kFloat, norm_of(1), slack(kFloat));
+    check_everywhere(op::Norm{3}, kFloat, norm_of(3), slack(kFloat));
+    check_everywhere(op::Norm{kInfinity}, kFloat, largest);
+    check_everywhere(op::Norm{-kInfinity}, kFloat, smallest);
+    check_everywhere(op::Var{0.5}, kFloat, variance_of(0.5), slack(kFloat));
+  });
 }
 
 TEST_CASE("every dtype is reduced without loss before the result is stored") {
-  for (const ScalarType dtype : {kByte, kChar, kShort, kInt, kLong, kBool, kHalf, kBFloat16}) {
-    check_everywhere(op::Sum{}, dtype, sum_of);
-    check_everywhere(op::Max{}, dtype,
-                     [](const auto& x) { return *std::max_element(x.begin(), x.end()); });
-    check_everywhere(op::ArgMin{}, dtype,
-                     [](const auto& x) { return first_extreme(x, std::less<>()); });
-    check_everywhere(op::Any{}, dtype, [](const auto& x) {
-      return std::any_of(x.begin(), x.end(), [](double v) { return v != 0; });
-    });
-  }
-  check_everywhere(op::Mean{}, kHalf, mean_of);
-  check_everywhere(op::Var{1}, kBFloat16, variance_of(1));
+  for_each_device([] {
+    for (const ScalarType dtype : {kByte, kChar, kShort, kInt, kLong, kBool, kHalf, kBFloat16}) {
+      check_everywhere(op::Sum{}, dtype, sum_of);
+      check_everywhere(op::Max{}, dtype,
+                       [](const auto& x) { return *std::max_element(x.begin(), x.end()); });
+      check_everywhere(op::ArgMin{}, dtype,
+                       [](const auto& x) { return first_extreme(x, std::less<>()); });
+      check_everywhere(op::Any{}, dtype, [](const auto& x) {
+        return std::any_of(x.begin(), x.end(), [](double v) { return v != 0; });
+      });
+    }
+    check_everywhere(op::Mean{}, kHalf, mean_of);
+    check_everywhere(op::Var{1}, kBFloat16, variance_of(1));
+  });
 }
 
 TEST_CASE("long reductions are right and do not depend on the number of threads") {
-  struct Case {
-    std::vector<int64_t> shape;
-    unsigned mask;
-  };
-  // Beyond one chunk: along rows, along columns (wide, narrow, gapped), and over split dimensions.
-  const Case cases[] = {{{140001}, 1},    {{2, 70000}, 2}, {{20000, 7}, 1},
-                        {{1100, 100}, 1}, {{35000, 3}, 1}, {{150, 3, 500}, 5}};
-  for (const Case& c : cases) {
-    for (const Layout layout : {Layout::kContiguous, Layout::kSliced}) {
-      Input in(c.shape, kFloat, layout);
-      std::mt19937 random(3);
-      for (int64_t i = 0; i < in.numel(); ++i) {
-        in.set(i, static_cast<double>(static_cast<int>(random() % 2001) - 1000) / 8);
+  for_each_device([] {
+    struct Case {
+      std::vector<int64_t> shape;
+      unsigned mask;
+    };
+    // Beyond one chunk: along rows, along columns (wide, narrow, gapped), and over split dimensions.
+    const Case cases[] = {{{140001}, 1},    {{2, 70000}, 2}, {{20000, 7}, 1},
+                          {{1100, 100}, 1}, {{35000, 3}, 1}, {{150, 3, 500}, 5}};
+    for (const Case& c : cases) {
+      for (const Layout layout : {Layout::kContiguous, Layout::kSliced}) {
+        Input in(c.shape, kFloat, layout);
+        std::mt19937 random(3);
+        for (int64_t i = 0; i < in.numel(); ++i) {
+          in.set(i, static_cast<double>(static_cast<int>(random() % 2001) - 1000) / 8);
+        }
+        const auto check = [&](const auto& op, const Reference& f, ScalarType out) {
+          std::vector<double> one, two;
+          {
+            const WithThreads threads(1);
+            one = reduce(op, in, c.mask, out);
+          }
+          {
+            const WithThreads threads(2);
+            two = reduce(op, in, c.mask, out);
+          }
+          const std::vector<double> expected = reference(f, in, c.mask);
+          INFO(op.kName << " layout " << static_cast<int>(layout) << " first " << c.shape[0]);
+          CHECK(one == two);
+          for (size_t i = 0; i < one.size(); ++i) {
+            if (!close(one[i], expected[i], (test_device.is_cpu() ? 1e-11 : 1e-6) + epsilon(out)))
+              CHECK(one[i] == expected[i]);
+          }
+        };
+        check(op::Sum{}, sum_of, kDouble);
+        check(
+            op::Max{}, [](const auto& x) { return *std::max_element(x.begin(), x.end()); }, kFloat);
+        check(
+            op::ArgMax{}, [](const auto& x) { return first_extreme(x, std::greater<>()); }, kLong);
+        check(op::Var{1}, variance_of(1), kDouble);
       }
-      const auto check = [&](const auto& op, const Reference& f, ScalarType out) {
-        std::vector<double> one, two;
-        {
-          const WithThreads threads(1);
-          one = reduce(op, in, c.mask, out);
-        }
-        {
-          const WithThreads threads(2);
-          two = reduce(op, in, c.mask, out);
-        }
-        const std::vector<double> expected = reference(f, in, c.mask);
-        INFO(op.kName << " layout " << static_cast<int>(layout) << " first " << c.shape[0]);
-        CHECK(one == two);
-        for (size_t i = 0; i < one.size(); ++i) {
-          if (!close(one[i], expected[i], 1e-11 + epsilon(out))) CHECK(one[i] == expected[i]);
-        }
-      };
-      check(op::Sum{}, sum_of, kDouble);
-      check(
-          op::Max{}, [](const auto& x) { return *std::max_element(x.begin(), x.end()); }, kFloat);
-      check(
-          op::ArgMax{}, [](const auto& x) { return first_extreme(x, std::greater<>()); }, kLong);
-      check(op::Var{1}, variance_of(1), kDouble);
     }
-  }
+  });
 }
 
-TEST_CASE("a sum of ten million floats is exact to the last bit of a float") {
-  const int64_t n = 10'000'000;
-  Input in({n}, kFloat);
-  float* x = in.array.view().as<float>();
-  long double exact = 0;
-  uint32_t state = 1;
-  for (int64_t i = 0; i < n; ++i) {
-    state = state * 1664525u + 1013904223u;
-    x[i] = static_cast<float>(state >> 8) * 1e-5f;
-    exact += x[i];
-  }
-  CHECK(reduce(op::Sum{}, in, 1, kFloat)[0] == static_cast<float>(exact));
-  CHECK(reduce(op::Mean{}, in, 1, kFloat)[0] == static_cast<float>(exact / n));
+TEST_CASE("a sum of millions of floats is exact to the last bit of a float, on CUDA to two") {
+  for_each_device([] {
+    const int64_t n = test_device.is_cpu() ? 10'000'000 : 1'000'000;
+    Input in({n}, kFloat);
+    float* x = in.array.as<float>();
+    long double exact = 0;
+    uint32_t state = 1;
+    for (int64_t i = 0; i < n; ++i) {
+      state = state * 1664525u + 1013904223u;
+      x[i] = static_cast<float>(state >> 8) * 1e-5f;
+      exact += x[i];
+    }
+    const double off = test_device.is_cpu() ? 0 : 2 * epsilon(kFloat);
+    CHECK(close(reduce(op::Sum{}, in, 1, kFloat)[0], static_cast<float>(exact), off));
+    CHECK(close(reduce(op::Mean{}, in, 1, kFloat)[0], static_cast<float>(exact / n), off));
+  });
 }
 
 TEST_CASE("a sum of doubles is as accurate as pairwise summation") {
-  const int64_t n = 3'000'000;
-  Input in({n}, kDouble);
-  double* x = in.array.view().as<double>();
-  long double exact = 0;
-  for (int64_t i = 0; i < n; ++i) exact += x[i] = 0.1 + 1e-3 * static_cast<double>(i % 7);
-  const double sum = reduce(op::Sum{}, in, 1, kDouble)[0];
-  CHECK(std::abs(static_cast<double>(sum - exact)) <= 4e-16 * 21 * static_cast<double>(exact));
+  for_each_device([] {
+    const int64_t n = test_device.is_cpu() ? 3'000'000 : 300'000;
+    Input in({n}, kDouble);
+    double* x = in.array.as<double>();
+    long double exact = 0;
+    for (int64_t i = 0; i < n; ++i) exact += x[i] = 0.1 + 1e-3 * static_cast<double>(i % 7);
+    const double sum = reduce(op::Sum{}, in, 1, kDouble)[0];
+    CHECK(std::abs(static_cast<double>(sum - exact)) <= 4e-16 * 21 * static_cast<double>(exact));
+  });
 }
 
 TEST_CASE("the variance of nearly equal numbers does not cancel") {
-  for (const ScalarType dtype : {kFloat, kDouble}) {
-    const int64_t n = 100'000;
-    const double base = dtype == kFloat ? 4096 : 1e9;  // all values are exact in dtype
-    Input in({n}, dtype);
-    for (int64_t i = 0; i < n; ++i) in.set(i, base + static_cast<double>(i % 3));
-    in.set(0, 0);  // an outlier where the kernel takes its origin
-    std::vector<double> x;
-    for (int64_t i = 0; i < n; ++i) x.push_back(in.get(i));
-    const double got = reduce(op::Var{1}, in, 1, kDouble)[0];
-    CHECK(close(got, variance_of(1)(x), 1e-9));
-    in.set(0, base);
-    x[0] = base;
-    CHECK(close(reduce(op::Var{1}, in, 1, kDouble)[0], variance_of(1)(x), 1e-11));
-  }
+  for_each_device([] {
+    for (const ScalarType dtype : {kFloat, kDouble}) {
+      const int64_t n = 100'000;
+      const double base = dtype == kFloat ? 4096 : 1e9;  // all values are exact in dtype
+      Input in({n}, dtype);
+      for (int64_t i = 0; i < n; ++i) in.set(i, base + static_cast<double>(i % 3));
+      in.set(0, 0);  // an outlier where the kernel takes its origin
+      std::vector<double> x;
+      for (int64_t i = 0; i < n; ++i) x.push_back(in.get(i));
+      const double got = reduce(op::Var{1}, in, 1, kDouble)[0];
+      const bool rough = !test_device.is_cpu() && dtype == kFloat;
+      CHECK(close(got, variance_of(1)(x), rough ? 1e-5 : 1e-9));
+      in.set(0, base);
+      x[0] = base;
+      CHECK(close(reduce(op::Var{1}, in, 1, kDouble)[0], variance_of(1)(x), rough ? 1e-4 : 1e-11));
+    }
+  });
 }
 
 TEST_CASE("NaN, infinity and ties are treated as PyTorch treats them") {
-  for_each_isa([] {
+  for_each_isa_and_device([] {
     for (const int64_t n : {3, 100, 70000}) {
       for (const unsigned mask : {1u, 2u}) {  // columns and rows
         Input in(mask == 1 ? std::vector<int64_t>{n, 5} : std::vector<int64_t>{5, n}, kFloat);
@@ -351,37 +372,41 @@ TEST_CASE("NaN, infinity and ties are treated as PyTorch treats them") {
 }
 
 TEST_CASE("a reduction of nothing gives the identity") {
-  for (const unsigned mask : {1u, 3u}) {
-    Input in({0, 3}, kFloat);
-    CHECK(reduce(op::Sum{}, in, mask, kFloat) == std::vector<double>(mask == 1 ? 3 : 1, 0.0));
-    CHECK(reduce(op::Prod{}, in, mask, kFloat)[0] == 1);
-    CHECK(reduce(op::All{}, in, mask, kBool)[0] == 1);
-    CHECK(reduce(op::Any{}, in, mask, kBool)[0] == 0);
-    CHECK(std::isnan(reduce(op::Mean{}, in, mask, kFloat)[0]));
-    CHECK(std::isnan(reduce(op::Var{1}, in, mask, kFloat)[0]));
-    CHECK(reduce(op::Norm{2}, in, mask, kFloat)[0] == 0);
-  }
-  Input none({0, 3}, kFloat);
-  CHECK(reduce(op::Sum{}, none, 2, kFloat).empty());
-  Input one({1}, kFloat);
-  one.set(0, 4);
-  CHECK(std::isnan(reduce(op::Var{1}, one, 1, kFloat)[0]));
-  CHECK(reduce(op::Var{0}, one, 1, kFloat)[0] == 0);
+  for_each_device([] {
+    for (const unsigned mask : {1u, 3u}) {
+      Input in({0, 3}, kFloat);
+      CHECK(reduce(op::Sum{}, in, mask, kFloat) == std::vector<double>(mask == 1 ? 3 : 1, 0.0));
+      CHECK(reduce(op::Prod{}, in, mask, kFloat)[0] == 1);
+      CHECK(reduce(op::All{}, in, mask, kBool)[0] == 1);
+      CHECK(reduce(op::Any{}, in, mask, kBool)[0] == 0);
+      CHECK(std::isnan(reduce(op::Mean{}, in, mask, kFloat)[0]));
+      CHECK(std::isnan(reduce(op::Var{1}, in, mask, kFloat)[0]));
+      CHECK(reduce(op::Norm{2}, in, mask, kFloat)[0] == 0);
+    }
+    Input none({0, 3}, kFloat);
+    CHECK(reduce(op::Sum{}, none, 2, kFloat).empty());
+    Input one({1}, kFloat);
+    one.set(0, 4);
+    CHECK(std::isnan(reduce(op::Var{1}, one, 1, kFloat)[0]));
+    CHECK(reduce(op::Var{0}, one, 1, kFloat)[0] == 0);
+  });
 }
 
 TEST_CASE("integer reductions wrap around and reach every bit of int64") {
-  Input in({3}, kLong);
-  int64_t* x = in.array.view().as<int64_t>();
-  x[0] = std::numeric_limits<int64_t>::max(), x[1] = 1, x[2] = -7;
-  Input out({1}, kLong);
-  const int64_t zero = 0, three = 3;
-  const View result{out.array.view().data, &three, &zero, 1, kLong};
-  const op::Sum sum;
-  kernels(kCPU).reduce({index_of<op::Sum, op::ReduceOps>, &sum, result, in.array.view()});
-  CHECK(*out.array.view().as<int64_t>() == std::numeric_limits<int64_t>::max() - 6);
-  const op::Max max;
-  kernels(kCPU).reduce({index_of<op::Max, op::ReduceOps>, &max, result, in.array.view()});
-  CHECK(*out.array.view().as<int64_t>() == std::numeric_limits<int64_t>::max());
+  for_each_device([] {
+    Input in({3}, kLong);
+    int64_t* x = in.array.as<int64_t>();
+    x[0] = std::numeric_limits<int64_t>::max(), x[1] = 1, x[2] = -7;
+    Input out({1}, kLong);
+    const int64_t zero = 0, three = 3;
+    const View result{out.array.view().data, &three, &zero, 1, kLong};
+    const op::Sum sum;
+    tested().reduce({index_of<op::Sum, op::ReduceOps>, &sum, result, in.array.view()});
+    CHECK(*out.array.as<int64_t>() == std::numeric_limits<int64_t>::max() - 6);
+    const op::Max max;
+    tested().reduce({index_of<op::Max, op::ReduceOps>, &max, result, in.array.view()});
+    CHECK(*out.array.as<int64_t>() == std::numeric_limits<int64_t>::max());
+  });
 }
 
 TEST_CASE("result dtypes and their errors are PyTorch's") {

@@ -1,6 +1,6 @@
+#include <array>
 #include <cmath>
 
-#include "tarn/kernels/cpu/kernels.h"
 #include "tarn/tests/kernels/array.h"
 
 namespace tarn::testing {
@@ -9,75 +9,103 @@ namespace {
 ScalarType accumulation_type(ScalarType type) { return is_floating_point(type) ? type : kLong; }
 
 TEST_CASE("cumulative sums and products follow every dimension in every dtype and layout") {
-  for (const ScalarType type : kAllTypes) {
-    for (const auto& shape : test_shapes()) {
-      for (const Layout layout : kAllLayouts) {
-        for (const ScanKind kind : {ScanKind::kSum, ScanKind::kProduct}) {
-          Array x(type, shape, layout);
-          // Sums and products of these are exact in double.
-          x.fill_with([&](int64_t i) -> double {
-            if (kind == ScanKind::kSum) return type == kBool ? i % 2 : (i * 3) % 5;
-            if (i % 7 == 3) return is_floating_point(type) ? 2 : is_signed(type) ? -1 : 1;
-            return i % 7 == 5 && is_floating_point(type) ? 0.5 : i == 1 && type == kByte ? 3 : 1;
-          });
-          for (int dim = 0; dim < std::max(1, static_cast<int>(shape.size())); ++dim) {
-            for (const Layout out_layout : kWritableLayouts) {
-              Array out(accumulation_type(type), shape, out_layout),
-                  expected(accumulation_type(type), shape);
-              int64_t step = 1;
-              for (size_t d = static_cast<size_t>(dim) + 1; d < shape.size(); ++d) step *= shape[d];
-              const int64_t length = shape.empty() ? 1 : shape[static_cast<size_t>(dim)];
-              std::vector<double> totals(static_cast<size_t>(x.numel()));
-              for (int64_t i = 0; i < x.numel(); ++i) {
-                double& total = totals[static_cast<size_t>(i)];
-                total = x.get(i);
-                if (i / step % length != 0) {
-                  const double previous = totals[static_cast<size_t>(i - step)];
-                  total = kind == ScanKind::kSum ? previous + total : previous * total;
+  for_each_device([] {
+    for (const ScalarType type : kAllTypes) {
+      for (const auto& shape : test_shapes()) {
+        for (const Layout layout : kAllLayouts) {
+          for (const ScanKind kind : {ScanKind::kSum, ScanKind::kProduct}) {
+            Array x(type, shape, layout);
+            // Sums and products of these are exact in double.
+            x.fill_with([&](int64_t i) -> double {
+              if (kind == ScanKind::kSum) return type == kBool ? i % 2 : (i * 3) % 5;
+              if (i % 7 == 3) return is_floating_point(type) ? 2 : is_signed(type) ? -1 : 1;
+              return i % 7 == 5 && is_floating_point(type) ? 0.5 : i == 1 && type == kByte ? 3 : 1;
+            });
+            for (int dim = 0; dim < std::max(1, static_cast<int>(shape.size())); ++dim) {
+              for (const Layout out_layout : kWritableLayouts) {
+                Array out(accumulation_type(type), shape, out_layout),
+                    expected(accumulation_type(type), shape);
+                int64_t step = 1;
+                for (size_t d = static_cast<size_t>(dim) + 1; d < shape.size(); ++d)
+                  step *= shape[d];
+                const int64_t length = shape.empty() ? 1 : shape[static_cast<size_t>(dim)];
+                std::vector<double> totals(static_cast<size_t>(x.numel()));
+                for (int64_t i = 0; i < x.numel(); ++i) {
+                  double& total = totals[static_cast<size_t>(i)];
+                  total = x.get(i);
+                  if (i / step % length != 0) {
+                    const double previous = totals[static_cast<size_t>(i - step)];
+                    total = kind == ScanKind::kSum ? previous + total : previous * total;
+                  }
+                  expected.set(i, total);
                 }
-                expected.set(i, total);
+                tested().scan(ScanArgs{out.view(), x.view(), dim, kind});
+                INFO(type << ", dim " << dim << ", kind " << static_cast<int>(kind));
+                REQUIRE(out.values() == expected.values());
+                REQUIRE(out.guards_intact());
               }
-              cpu::scan(ScanArgs{out.view(), x.view(), dim, kind});
-              INFO(type << ", dim " << dim << ", kind " << static_cast<int>(kind));
-              REQUIRE(out.values() == expected.values());
-              REQUIRE(out.guards_intact());
             }
           }
         }
       }
     }
-  }
+  });
 }
 
 TEST_CASE("float prefixes are accumulated in double") {
-  Array x(kFloat, {100001}), out(kFloat, {100001});
-  x.fill_with([](int64_t i) { return i == 0 ? 16777216.0 : 0.25; });
-  cpu::scan(ScanArgs{out.view(), x.view(), 0, ScanKind::kSum});
-  CHECK(out.get(100000) == 16777216.0 + 25000);
-  Array column(kFloat, {1001, 16}), sums(kFloat, {1001, 16});
-  column.fill_with([](int64_t i) { return i < 16 ? 16777216.0 : 0.25; });
-  cpu::scan(ScanArgs{sums.view(), column.view(), 0, ScanKind::kSum});
-  for (int64_t j = 0; j < 16; ++j) CHECK(sums.get(1000 * 16 + j) == 16777216.0 + 250);
+  for_each_device([] {
+    Array x(kFloat, {100001}), out(kFloat, {100001});
+    x.fill_with([](int64_t i) { return i == 0 ? 16777216.0 : 0.25; });
+    tested().scan(ScanArgs{out.view(), x.view(), 0, ScanKind::kSum});
+    CHECK(out.get(100000) == 16777216.0 + 25000);
+    Array column(kFloat, {1001, 16}), sums(kFloat, {1001, 16});
+    column.fill_with([](int64_t i) { return i < 16 ? 16777216.0 : 0.25; });
+    tested().scan(ScanArgs{sums.view(), column.view(), 0, ScanKind::kSum});
+    for (int64_t j = 0; j < 16; ++j) CHECK(sums.get(1000 * 16 + j) == 16777216.0 + 250);
+  });
 }
 
 TEST_CASE("16-bit prefixes are accumulated in float") {
-  Array x(kHalf, {3000}), out(kHalf, {3000});
-  x.fill_with([](int64_t) { return 1; });
-  cpu::scan(ScanArgs{out.view(), x.view(), 0, ScanKind::kSum});
-  CHECK(out.get(2999) == 3000);  // sums kept in half would stop at 2048
+  for_each_device([] {
+    Array x(kHalf, {3000}), out(kHalf, {3000});
+    x.fill_with([](int64_t) { return 1; });
+    tested().scan(ScanArgs{out.view(), x.view(), 0, ScanKind::kSum});
+    CHECK(out.get(2999) == 3000);  // sums kept in half would stop at 2048
+  });
 }
 
 TEST_CASE("integer sums wrap, and bool and int8 sums are int64") {
-  Array large(kLong, {2});
-  large.view().as<int64_t>()[0] = INT64_MAX;
-  large.view().as<int64_t>()[1] = 1;
-  Array out(kLong, {2});
-  cpu::scan(ScanArgs{out.view(), large.view(), 0, ScanKind::kSum});
-  CHECK(out.view().as<int64_t>()[1] == INT64_MIN);
-  Array bytes(kChar, {300}), sums(kLong, {300});
-  bytes.fill_with([](int64_t) { return 127; });
-  cpu::scan(ScanArgs{sums.view(), bytes.view(), 0, ScanKind::kSum});
-  CHECK(sums.get(299) == 300 * 127);
+  for_each_device([] {
+    Array large(kLong, {2});
+    large.as<int64_t>()[0] = INT64_MAX;
+    large.as<int64_t>()[1] = 1;
+    Array out(kLong, {2});
+    tested().scan(ScanArgs{out.view(), large.view(), 0, ScanKind::kSum});
+    CHECK(out.as<int64_t>()[1] == INT64_MIN);
+    Array bytes(kChar, {300}), sums(kLong, {300});
+    bytes.fill_with([](int64_t) { return 127; });
+    tested().scan(ScanArgs{sums.view(), bytes.view(), 0, ScanKind::kSum});
+    CHECK(sums.get(299) == 300 * 127);
+  });
+}
+
+TEST_CASE("long lines, many lines and columns add up on every device") {
+  for_each_device([] {
+    for (const auto& [rows, columns, dim] :
+         {std::array<int64_t, 3>{2, 20011, 1}, {1500, 70, 1}, {40, 1500, 0}, {9000, 3, 0}}) {
+      Array x(kFloat, {rows, columns}), out(kFloat, {rows, columns});
+      x.fill_with([](int64_t i) { return (i * 7) % 5 - 2; });
+      tested().scan(ScanArgs{out.view(), x.view(), static_cast<int>(dim), ScanKind::kSum});
+      const int64_t step = dim == 1 ? 1 : columns, length = dim == 1 ? columns : rows;
+      bool same = true;
+      for (int64_t i = 0; i < x.numel(); ++i) {
+        const double before = i / step % length == 0 ? 0 : out.get(i - step);
+        same &= out.get(i) == before + x.get(i);
+      }
+      INFO(rows << " x " << columns << " along " << dim);
+      REQUIRE(same);
+    }
+  });
 }
 
 TEST_CASE("many lines on three threads equal one thread") {
@@ -86,10 +114,10 @@ TEST_CASE("many lines on three threads equal one thread") {
   for (int dim = 0; dim < 2; ++dim) {
     {
       const WithThreads threads(1);
-      cpu::scan(ScanArgs{one.view(), x.view(), dim, ScanKind::kSum});
+      tested().scan(ScanArgs{one.view(), x.view(), dim, ScanKind::kSum});
     }
     const WithThreads threads(3);
-    cpu::scan(ScanArgs{three.view(), x.view(), dim, ScanKind::kSum});
+    tested().scan(ScanArgs{three.view(), x.view(), dim, ScanKind::kSum});
     CHECK(one.values() == three.values());
   }
 }

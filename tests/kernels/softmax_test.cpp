@@ -99,8 +99,8 @@ void check_everywhere(ScalarType dtype, const std::vector<Layout>& layouts) {
       g.fill_with([&](int64_t) { return static_cast<double>(random() % 200) / 100 - 1; });
       for (const bool log : {false, true}) {
         const Array out(dtype, shape.sizes, writable), grad(dtype, shape.sizes, writable);
-        kernels(kCPU).softmax({out.view(), x.view(), shape.dim, log});
-        kernels(kCPU).softmax_backward({grad.view(), g.view(), out.view(), shape.dim, log});
+        tested().softmax({out.view(), x.view(), shape.dim, log});
+        tested().softmax_backward({grad.view(), g.view(), out.view(), shape.dim, log});
         INFO(dtype << " layout " << static_cast<int>(layout) << ", " << shape.sizes.size()
                    << " dims, " << x.numel() << " elements, dim " << shape.dim << ", log " << log);
         CHECK(worst_difference(out.values(), forward_reference(shape, x.values(), log)) <=
@@ -115,40 +115,45 @@ void check_everywhere(ScalarType dtype, const std::vector<Layout>& layouts) {
 
 TEST_CASE("softmax and its gradient are right for every dim, layout and instruction set") {
   const std::vector<Layout> all(std::begin(kAllLayouts), std::end(kAllLayouts));
-  for_each_isa([&] {
+  for_each_isa_and_device([&] {
     check_everywhere(kFloat, all);
     check_everywhere(kDouble, all);
   });
 }
 
 TEST_CASE("softmax works on 16-bit floats and on mixed layouts") {
-  check_everywhere(kHalf, {Layout::kContiguous, Layout::kTransposed});
-  check_everywhere(kBFloat16, {Layout::kContiguous, Layout::kSliced});
-  Array x(kFloat, {6, 40}, Layout::kTransposed);
-  x.fill_with([](int64_t i) { return i % 11; });
-  const Array out(kFloat, {6, 40});
-  kernels(kCPU).softmax({out.view(), x.view(), 1, false});
-  CHECK(worst_difference(out.values(), forward_reference({{6, 40}, 1}, x.values(), false)) < 4e-7);
+  for_each_device([] {
+    check_everywhere(kHalf, {Layout::kContiguous, Layout::kTransposed});
+    check_everywhere(kBFloat16, {Layout::kContiguous, Layout::kSliced});
+    Array x(kFloat, {6, 40}, Layout::kTransposed);
+    x.fill_with([](int64_t i) { return i % 11; });
+    const Array out(kFloat, {6, 40});
+    tested().softmax({out.view(), x.view(), 1, false});
+    CHECK(worst_difference(out.values(), forward_reference({{6, 40}, 1}, x.values(), false)) <
+          4e-7);
+  });
 }
 
 TEST_CASE("softmax gives the same with any number of threads") {
-  Array x(kFloat, {2000, 40});
-  x.fill_with([](int64_t i) { return std::sin(static_cast<double>(i)) * 5; });
-  for (const int dim : {0, 1}) {
-    std::vector<double> results[2];
-    for (const int threads : {1, 2}) {
-      const WithThreads scope(threads);
-      const Array out(kFloat, {2000, 40});
-      kernels(kCPU).softmax({out.view(), x.view(), dim, false});
-      results[threads - 1] = out.values();
+  for_each_device([] {
+    Array x(kFloat, {2000, 40});
+    x.fill_with([](int64_t i) { return std::sin(static_cast<double>(i)) * 5; });
+    for (const int dim : {0, 1}) {
+      std::vector<double> results[2];
+      for (const int threads : {1, 2}) {
+        const WithThreads scope(threads);
+        const Array out(kFloat, {2000, 40});
+        tested().softmax({out.view(), x.view(), dim, false});
+        results[threads - 1] = out.values();
+      }
+      CHECK(results[0] == results[1]);
     }
-    CHECK(results[0] == results[1]);
-  }
+  });
 }
 
 // Rows or columns with something special in one of them; the others must not notice.
 TEST_CASE("softmax treats infinities, NaN and large numbers as PyTorch does") {
-  for_each_isa([] {
+  for_each_isa_and_device([] {
     for (const int64_t n : {3, 40}) {
       for (const int dim : {0, 1}) {
         const std::vector<int64_t> sizes =
@@ -164,8 +169,8 @@ TEST_CASE("softmax treats infinities, NaN and large numbers as PyTorch does") {
         x.set(at(3, n - 1), kNan);
         x.set(at(4, n - 1), 3e38);
         const Array soft(kFloat, sizes), log(kFloat, sizes);
-        kernels(kCPU).softmax({soft.view(), x.view(), dim, false});
-        kernels(kCPU).softmax({log.view(), x.view(), dim, true});
+        tested().softmax({soft.view(), x.view(), dim, false});
+        tested().softmax({log.view(), x.view(), dim, true});
         INFO("n " << n << ", dim " << dim);
         for (int64_t k = 0; k < n; ++k) {
           for (const int64_t row : {0, 3}) {
@@ -187,13 +192,15 @@ TEST_CASE("softmax treats infinities, NaN and large numbers as PyTorch does") {
 }
 
 TEST_CASE("a long row of equal numbers sums to one") {
-  const int64_t n = 1 << 20;
-  Array x(kFloat, {n});
-  x.fill_with([](int64_t) { return 0.5; });
-  const Array out(kFloat, {n});
-  kernels(kCPU).softmax({out.view(), x.view(), 0, false});
-  CHECK(out.get(0) == 1.0 / n);
-  CHECK(out.get(n - 1) == 1.0 / n);
+  for_each_device([] {
+    const int64_t n = 1 << 20;
+    Array x(kFloat, {n});
+    x.fill_with([](int64_t) { return 0.5; });
+    const Array out(kFloat, {n});
+    tested().softmax({out.view(), x.view(), 0, false});
+    CHECK(out.get(0) == 1.0 / n);
+    CHECK(out.get(n - 1) == 1.0 / n);
+  });
 }
 
 }  // namespace

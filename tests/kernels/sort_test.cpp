@@ -3,7 +3,6 @@
 #include <limits>
 #include <random>
 
-#include "tarn/kernels/cpu/kernels.h"
 #include "tarn/tests/kernels/array.h"
 
 namespace tarn::testing {
@@ -20,7 +19,7 @@ void check_sort(const Array& x, const std::vector<int64_t>& shape, int64_t k, bo
   std::vector<int64_t> out_shape = shape;
   if (!shape.empty()) out_shape.back() = k;
   Array values(x.dtype(), out_shape, out_layout), indices(kLong, out_shape, out_layout);
-  cpu::sort(SortArgs{values.view(), indices.view(), x.view(), descending});
+  tested().sort(SortArgs{values.view(), indices.view(), x.view(), descending});
   REQUIRE(values.guards_intact());
   REQUIRE(indices.guards_intact());
   bool same = true;
@@ -61,77 +60,88 @@ void fill_random(Array& x, uint32_t seed) {
 }
 
 TEST_CASE("sort is stable with NaN greatest, in every dtype, layout and direction") {
-  for (const ScalarType type : kAllTypes) {
-    for (const Layout layout : kAllLayouts) {
-      for (const auto& shape : test_shapes()) {
-        Array x(type, shape, layout);
-        fill_random(x, 7);
-        for (const bool descending : {false, true}) {
-          for (const Layout out_layout : kWritableLayouts) {
-            check_sort(x, shape, shape.empty() ? 1 : shape.back(), descending, out_layout);
+  for_each_device([] {
+    for (const ScalarType type : kAllTypes) {
+      for (const Layout layout : kAllLayouts) {
+        for (const auto& shape : test_shapes()) {
+          Array x(type, shape, layout);
+          fill_random(x, 7);
+          for (const bool descending : {false, true}) {
+            for (const Layout out_layout : kWritableLayouts) {
+              check_sort(x, shape, shape.empty() ? 1 : shape.back(), descending, out_layout);
+            }
           }
         }
       }
     }
-  }
+  });
 }
 
 TEST_CASE("long rows sort stably in every dtype") {
-  const WithThreads threads(3);
-  for (const ScalarType type : kAllTypes) {
-    for (const int64_t length : {2047, 2048, 5003}) {
-      Array x(type, {3, length});
-      fill_random(x, 3);
-      check_sort(x, {3, length}, length, false, Layout::kContiguous);
-      check_sort(x, {3, length}, length, true, Layout::kContiguous);
+  for_each_device([] {
+    const WithThreads threads(3);
+    for (const ScalarType type : kAllTypes) {
+      for (const int64_t length : {2047, 2048, 5003}) {
+        Array x(type, {3, length});
+        fill_random(x, 3);
+        check_sort(x, {3, length}, length, false, Layout::kContiguous);
+        check_sort(x, {3, length}, length, true, Layout::kContiguous);
+      }
     }
-  }
+  });
 }
 
 TEST_CASE("the first k of the order equal the beginning of a full sort") {
-  for (const ScalarType type : {kFloat, kHalf, kLong, kByte}) {
-    for (const int64_t length : {5, 100, 3000}) {
-      Array x(type, {2, length});
-      fill_random(x, 11);
-      for (const int64_t k : {int64_t{0}, int64_t{1}, int64_t{4}, length / 2, length - 1, length}) {
-        check_sort(x, {2, length}, k, true, Layout::kContiguous);
-        check_sort(x, {2, length}, k, false, Layout::kSliced);
+  for_each_device([] {
+    for (const ScalarType type : {kFloat, kHalf, kLong, kByte}) {
+      for (const int64_t length : {5, 100, 3000}) {
+        Array x(type, {2, length});
+        fill_random(x, 11);
+        for (const int64_t k :
+             {int64_t{0}, int64_t{1}, int64_t{4}, length / 2, length - 1, length}) {
+          check_sort(x, {2, length}, k, true, Layout::kContiguous);
+          check_sort(x, {2, length}, k, false, Layout::kSliced);
+        }
       }
     }
-  }
+  });
 }
 
 TEST_CASE("selection survives rows in which every element displaces another") {
-  Array rising(kFloat, {4000}), falling(kFloat, {4000}), equal(kFloat, {4000});
-  rising.fill_with([](int64_t i) { return i; });
-  falling.fill_with([](int64_t i) { return -i; });
-  equal.fill_with([](int64_t) { return 1; });
-  for (const Array* x : {&rising, &falling, &equal}) {
-    for (const int64_t k : {1, 10, 700}) {
-      check_sort(*x, {4000}, k, true, Layout::kContiguous);
-      check_sort(*x, {4000}, k, false, Layout::kContiguous);
+  for_each_device([] {
+    Array rising(kFloat, {4000}), falling(kFloat, {4000}), equal(kFloat, {4000});
+    rising.fill_with([](int64_t i) { return i; });
+    falling.fill_with([](int64_t i) { return -i; });
+    equal.fill_with([](int64_t) { return 1; });
+    for (const Array* x : {&rising, &falling, &equal}) {
+      for (const int64_t k : {1, 10, 700}) {
+        check_sort(*x, {4000}, k, true, Layout::kContiguous);
+        check_sort(*x, {4000}, k, false, Layout::kContiguous);
+      }
     }
-  }
+  });
 }
 
 TEST_CASE("64-bit integers and doubles sort by all their bits") {
-  const int64_t length = 3000;
-  Array longs(kLong, {length}), doubles(kDouble, {length});
-  std::mt19937_64 engine(5);
-  int64_t* x = longs.view().as<int64_t>();
-  for (int64_t i = 0; i < length; ++i) x[i] = static_cast<int64_t>(engine());
-  x[17] = std::numeric_limits<int64_t>::min();
-  x[18] = std::numeric_limits<int64_t>::max();
-  Array values(kLong, {length}), indices(kLong, {length});
-  cpu::sort(SortArgs{values.view(), indices.view(), longs.view(), false});
-  std::vector<int64_t> expected(x, x + length);
-  std::sort(expected.begin(), expected.end());
-  CHECK(std::equal(expected.begin(), expected.end(), values.view().as<int64_t>()));
-  doubles.fill_with([&](int64_t) {
-    return std::ldexp(static_cast<double>(engine()) - 0x1p63, -static_cast<int>(engine() % 900));
+  for_each_device([] {
+    const int64_t length = 3000;
+    Array longs(kLong, {length}), doubles(kDouble, {length});
+    std::mt19937_64 engine(5);
+    int64_t* x = longs.as<int64_t>();
+    for (int64_t i = 0; i < length; ++i) x[i] = static_cast<int64_t>(engine());
+    x[17] = std::numeric_limits<int64_t>::min();
+    x[18] = std::numeric_limits<int64_t>::max();
+    Array values(kLong, {length}), indices(kLong, {length});
+    tested().sort(SortArgs{values.view(), indices.view(), longs.view(), false});
+    std::vector<int64_t> expected(x, x + length);
+    std::sort(expected.begin(), expected.end());
+    CHECK(std::equal(expected.begin(), expected.end(), values.as<int64_t>()));
+    doubles.fill_with([&](int64_t) {
+      return std::ldexp(static_cast<double>(engine()) - 0x1p63, -static_cast<int>(engine() % 900));
+    });
+    check_sort(doubles, {length}, length, false, Layout::kContiguous);
+    check_sort(doubles, {length}, length, true, Layout::kContiguous);
   });
-  check_sort(doubles, {length}, length, false, Layout::kContiguous);
-  check_sort(doubles, {length}, length, true, Layout::kContiguous);
 }
 
 }  // namespace

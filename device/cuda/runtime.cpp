@@ -1,0 +1,219 @@
+#include "tarn/device/cuda/runtime.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+
+#include "tarn/device/cuda.h"
+#include "tarn/device/cuda/fault.h"
+#include "tarn/device/memory.h"
+
+namespace tarn {
+namespace cuda {
+namespace {
+
+constexpr int kMaxDevices = 128;
+constexpr size_t kPoolStreams = 8;
+
+struct Found {
+  int count = 0;
+  cudaError_t error = cudaSuccess;
+};
+
+const Found& found() noexcept {
+  static const Found found = [] {
+    Found result;
+    result.error = cudaGetDeviceCount(&result.count);
+    if (result.error != cudaSuccess) {
+      result.count = 0;
+      static_cast<void>(cudaGetLastError());
+    }
+    result.count = std::min(result.count, kMaxDevices);
+    return result;
+  }();
+  return found;
+}
+
+cudaStream_t new_stream() {
+  // Non-blocking: the legacy default stream of other libraries must not order ours.
+  cudaStream_t stream;
+  TARN_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return stream;
+}
+
+// What a device is found to have when it is first selected.
+struct DeviceState {
+  cudaStream_t stream = new_stream();
+  int multiprocessors = 0;
+  std::mutex mutex;
+  std::array<cudaStream_t, kPoolStreams> pool{};
+  size_t next_in_pool = 0;
+
+  explicit DeviceState(int index) {
+    TARN_CUDA_CHECK(
+        cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, index));
+  }
+};
+
+// Never destroyed: objects that live to the end of the process free their tensors after this.
+std::array<std::atomic<DeviceState*>, kMaxDevices> states;
+
+DeviceState& state(int index) {
+  DeviceState* known = states[static_cast<size_t>(index)].load(std::memory_order_acquire);
+  if (!known) [[unlikely]] {
+    static std::mutex mutex;
+    const SelectGuard guard(index);
+    const std::lock_guard lock(mutex);
+    auto& slot = states[static_cast<size_t>(index)];
+    known = slot.load(std::memory_order_acquire);
+    if (!known) slot.store(known = new DeviceState(index), std::memory_order_release);
+  }
+  return *known;
+}
+
+constinit thread_local int selected_device = -1;
+constinit thread_local int thread_device = 0;
+constinit thread_local StreamGuard* stream_guard = nullptr;
+
+}  // namespace
+
+void fail(cudaError_t error, const char* call) {
+  static_cast<void>(cudaGetLastError());
+  const std::string text =
+      str("[cuda] ", call, ": ", cudaGetErrorName(error), ": ", cudaGetErrorString(error));
+  if (error == cudaErrorMemoryAllocation) throw OutOfMemoryError(text);
+  throw DeviceError(text);
+}
+
+void select(int index) {
+  if (index == selected_device) [[likely]]
+    return;
+  if (index < 0 || index >= found().count) detail::fail_missing(Device(kCUDA, index));
+  TARN_CUDA_CHECK(cudaSetDevice(index));
+  selected_device = index;
+}
+
+int selected() {
+  if (selected_device < 0) [[unlikely]]
+    select(0);
+  return selected_device;
+}
+
+SelectGuard::SelectGuard(int index) : before_(selected_device) { select(index); }
+
+SelectGuard::~SelectGuard() {
+  if (before_ < 0 || before_ == selected_device) return;
+  // Only a process at its end can fail here, and then nothing runs on the device any more.
+  if (cudaSetDevice(before_) == cudaSuccess) selected_device = before_;
+}
+
+cudaStream_t stream_of(int index) {
+  if (stream_guard) [[unlikely]]
+    return static_cast<cudaStream_t>(current_stream(index).stream());
+  return state(index).stream;
+}
+
+cudaStream_t stream() { return stream_of(selected()); }
+
+int multiprocessors() { return state(selected()).multiprocessors; }
+
+int device_or_current(int64_t index) {
+  const int64_t device = index < 0 ? thread_device : index;
+  if (device >= found().count) detail::fail_missing(Device(kCUDA, device));
+  return static_cast<int>(device);
+}
+
+// --- device/cuda.h -------------------------------------------------------------------------------
+
+int64_t device_count() noexcept { return found().count; }
+
+int64_t current_device() { return device_or_current(-1); }
+
+void set_device(int64_t index) {
+  if (index < 0) throw DeviceError(str("[set_device] invalid device number ", index));
+  thread_device = device_or_current(index);
+}
+
+void synchronize(int64_t device) {
+  const SelectGuard guard(device_or_current(device));
+  TARN_CUDA_CHECK(cudaDeviceSynchronize());
+  throw_fault(selected());
+}
+
+Stream::Stream(int64_t device) : device_(device_or_current(device)) {
+  const int index = static_cast<int>(device_);
+  DeviceState& own = state(index);
+  const SelectGuard guard(index);
+  const std::lock_guard lock(own.mutex);
+  cudaStream_t& stream = own.pool[own.next_in_pool++ % kPoolStreams];
+  if (!stream) stream = new_stream();
+  handle_ = stream;
+}
+
+void Stream::synchronize() const {
+  TARN_CUDA_CHECK(cudaStreamSynchronize(static_cast<cudaStream_t>(handle_)));
+  throw_fault(static_cast<int>(device_));
+}
+
+bool Stream::query() const {
+  const cudaError_t error = cudaStreamQuery(static_cast<cudaStream_t>(handle_));
+  if (error != cudaSuccess && error != cudaErrorNotReady) fail(error, "cudaStreamQuery");
+  return error == cudaSuccess;
+}
+
+void Stream::wait_stream(const Stream& other) const {
+  make_wait(static_cast<cudaStream_t>(handle_), static_cast<int>(other.device_),
+            static_cast<cudaStream_t>(other.handle_));
+}
+
+Stream current_stream(int64_t device) {
+  const int index = device_or_current(device);
+  for (const StreamGuard* guard = stream_guard; guard; guard = guard->outer_) {
+    if (guard->stream_.device_ == index) return guard->stream_;
+  }
+  return Stream(index, state(index).stream);
+}
+
+StreamGuard::StreamGuard(const Stream& stream) : stream_(stream), outer_(stream_guard) {
+  stream_guard = this;
+}
+
+StreamGuard::~StreamGuard() { stream_guard = outer_; }
+
+void make_wait(cudaStream_t waiting, int device, cudaStream_t awaited) {
+  if (waiting == awaited) return;
+  const SelectGuard guard(device);
+  const cudaEvent_t event = record_event(awaited);
+  const cudaError_t error = cudaStreamWaitEvent(waiting, event, 0);
+  // The event's resources go once the wait is over.
+  static_cast<void>(cudaEventDestroy(event));
+  if (error != cudaSuccess) fail(error, "cudaStreamWaitEvent");
+}
+
+cudaEvent_t record_event(cudaStream_t stream) {
+  cudaEvent_t event;
+  TARN_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  const cudaError_t error = cudaEventRecord(event, stream);
+  if (error == cudaSuccess) return event;
+  static_cast<void>(cudaEventDestroy(event));
+  fail(error, "cudaEventRecord");
+}
+
+}  // namespace cuda
+
+void detail::fail_missing(Device device) {
+  const cuda::Found& machine = cuda::found();
+  std::string reason;
+  if (machine.count > 0) {
+    reason = str("this machine has ", machine.count, " CUDA device(s), counted from cuda:0");
+  } else {
+    reason =
+        str("no CUDA device can be used here: ",
+            cudaGetErrorString(machine.error == cudaSuccess ? cudaErrorNoDevice : machine.error));
+  }
+  throw DeviceError(str("[cuda] ", device, " was asked for, but ", reason));
+}
+
+}  // namespace tarn

@@ -1,0 +1,3 @@
+#include "tarn/kernels/cuda/pointwise_kernels.h"
+
+TARN_FLAT_POINTWISE(float, float)

@@ -1,0 +1,236 @@
+#include <array>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "tarn/device/check.h"
+#include "tarn/kernels/matmul_precision.h"
+#include "tarn/tests/kernels/array.h"
+#if defined(TARN_CUDA_EMULATE)
+#include "tarn/tests/cuda_emulator/settings.h"
+#endif
+
+namespace tarn::testing {
+namespace {
+
+constexpr ScalarType kNumberTypes[] = {kByte, kChar,  kShort,  kInt,     kLong,
+                                       kHalf, kFloat, kDouble, kBFloat16};
+
+struct Problem {
+  std::vector<int64_t> batch;  // of out
+  int64_t m, n, k;
+  Layout a = Layout::kContiguous, b = Layout::kContiguous, out = Layout::kContiguous;
+  double alpha = 1, beta = 0;
+  bool bias = false, relu = false;
+  bool one_a = false, one_b = false;  // one matrix stands for the whole batch
+};
+
+std::vector<int64_t> joined(std::vector<int64_t> batch, int64_t rows, int64_t columns) {
+  batch.push_back(rows);
+  batch.push_back(columns);
+  return batch;
+}
+
+// `matrix` as a view of the sizes, with stride 0 along the batch.
+struct Repeated {
+  Repeated(const View& matrix, std::vector<int64_t> batch)
+      : sizes(joined(batch, matrix.sizes[0], matrix.sizes[1])),
+        strides(sizes.size(), 0),
+        view(matrix) {
+    strides[batch.size()] = matrix.strides[0];
+    strides[batch.size() + 1] = matrix.strides[1];
+    view.sizes = sizes.data();
+    view.strides = strides.data();
+    view.ndim = static_cast<int32_t>(sizes.size());
+  }
+  std::vector<int64_t> sizes, strides;
+  View view;
+};
+
+// Compares the kernel with sums in double of small whole numbers, which every dtype holds exactly.
+void check(ScalarType type, const Problem& p) {
+  const bool is_float = is_floating_point(type);
+  const int64_t low = is_signed(type) ? -2 : 0;
+  Array a(type, joined(p.one_a ? std::vector<int64_t>{} : p.batch, p.m, p.k), p.a);
+  Array b(type, joined(p.one_b ? std::vector<int64_t>{} : p.batch, p.k, p.n), p.b);
+  Array out(type, joined(p.batch, p.m, p.n), p.out), bias(type, {p.n});
+  a.fill_with([&](int64_t i) { return low + i * 7 % 5; });
+  b.fill_with([&](int64_t i) { return low + i * 5 % 4; });
+  bias.fill_with([&](int64_t i) { return low + i % 3; });
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  out.fill_with([&](int64_t i) { return p.beta == 0 && is_float ? nan : low + i % 5; });
+  std::vector<double> expected(static_cast<size_t>(out.numel()));
+  for (int64_t e = 0; e < out.numel(); ++e) {
+    const int64_t j = e % p.n, i = e / p.n % p.m, batch = e / p.n / p.m;
+    double sum = 0;
+    for (int64_t q = 0; q < p.k; ++q)
+      sum += a.get(((p.one_a ? 0 : batch) * p.m + i) * p.k + q) *
+             b.get(((p.one_b ? 0 : batch) * p.k + q) * p.n + j);
+    double value = p.alpha * sum;
+    if (p.beta != 0) value += p.beta * out.get(e);
+    if (p.bias) value += bias.get(j);
+    expected[static_cast<size_t>(e)] = p.relu && value < 0 ? 0 : value;
+  }
+  View a_view = a.view(), b_view = b.view();
+  const Repeated all_a(a_view, p.batch), all_b(b_view, p.batch);
+  if (p.one_a) a_view = all_a.view;
+  if (p.one_b) b_view = all_b.view;
+  tested().matmul({.out = out.view(),
+                   .a = a_view,
+                   .b = b_view,
+                   .bias = p.bias ? bias.view() : View{},
+                   .alpha = p.alpha,
+                   .beta = p.beta,
+                   .relu = p.relu});
+  INFO(type << ", batches of " << p.batch.size() << " dims, " << p.m << " x " << p.n << " x " << p.k
+            << ", layouts " << static_cast<int>(p.a) << static_cast<int>(p.b)
+            << static_cast<int>(p.out) << ", alpha " << p.alpha << ", beta " << p.beta << ", bias "
+            << p.bias << ", relu " << p.relu);
+  REQUIRE(out.values() == expected);
+  REQUIRE(out.guards_intact());
+}
+
+// Devices write results of any layout, the CPU rows that are dense.
+std::vector<Layout> out_layouts() {
+  if (test_device.is_cpu()) return {Layout::kContiguous};
+  return {Layout::kContiguous, Layout::kTransposed, Layout::kSliced};
+}
+
+TEST_CASE("products are exact for small whole numbers in every dtype and layout") {
+  for_each_device([] {
+    for (const ScalarType type : kNumberTypes) {
+      for (const Layout a : kAllLayouts) {
+        for (const Layout b : kAllLayouts) {
+          for (const Layout out : out_layouts()) {
+            check(type, {.batch = {}, .m = 5, .n = 7, .k = 6, .a = a, .b = b, .out = out});
+            check(type, {.batch = {3}, .m = 4, .n = 3, .k = 5, .a = a, .b = b, .out = out});
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("products of sizes 0 and 1 and of more than a tile are right") {
+  for_each_device([] {
+    for (const ScalarType type : {kFloat, kBFloat16, kInt}) {
+      for (const auto& [m, n, k] : {std::array<int64_t, 3>{1, 1, 1},
+                                    {1, 9, 4},
+                                    {9, 1, 4},
+                                    {3, 5, 1},
+                                    {0, 3, 2},
+                                    {3, 0, 2},
+                                    {3, 4, 0},
+                                    {17, 33, 20},
+                                    {40, 16, 35}}) {
+        check(type, {.batch = {}, .m = m, .n = n, .k = k});
+        check(type, {.batch = {}, .m = m, .n = n, .k = k, .a = Layout::kTransposed});
+        check(type, {.batch = {2}, .m = m, .n = n, .k = k, .bias = true});
+      }
+    }
+  });
+}
+
+TEST_CASE("alpha, beta, bias and relu combine in every dtype") {
+  for_each_device([] {
+    for (const ScalarType type : kNumberTypes) {
+      for (const double alpha : {1.0, 2.0, is_signed(type) ? -1.0 : 3.0}) {
+        for (const double beta : {0.0, 1.0, 2.0}) {
+          for (const bool bias : {false, true}) {
+            for (const bool relu : {false, true}) {
+              for (const int64_t k : {4, 0}) {
+                check(type, {.batch = {},
+                             .m = 3,
+                             .n = 5,
+                             .k = k,
+                             .alpha = alpha,
+                             .beta = beta,
+                             .bias = bias,
+                             .relu = relu});
+              }
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("batches of any number of dimensions may repeat one matrix") {
+  for_each_device([] {
+    for (const ScalarType type : {kFloat, kHalf, kLong}) {
+      for (const std::vector<int64_t>& batch :
+           {std::vector<int64_t>{4}, {2, 3}, {2, 1, 3}, {0}, {1, 1}}) {
+        for (const bool one_a : {false, true}) {
+          for (const bool one_b : {false, true}) {
+            for (const Layout layout :
+                 {Layout::kContiguous, Layout::kTransposed, Layout::kSliced}) {
+              check(type, {.batch = batch,
+                           .m = 3,
+                           .n = 4,
+                           .k = 5,
+                           .a = layout,
+                           .b = layout,
+                           .bias = true,
+                           .relu = true,
+                           .one_a = one_a,
+                           .one_b = one_b});
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST_CASE("the same problem at other addresses is solved there") {
+  for_each_device([] {
+    for (int round = 0; round < 3; ++round)
+      check(kFloat, {.batch = {}, .m = 6, .n = 8, .k = 4, .bias = true, .relu = round == 1});
+  });
+}
+
+TEST_CASE("float32 products are computed in float32 unless asked otherwise") {
+  CHECK(float32_matmul_precision() == "highest");
+  CHECK_FALSE(tf32_matmul_allowed());
+  for (const char* precision : {"high", "medium", "highest"}) {
+    set_float32_matmul_precision(precision);
+    CHECK(float32_matmul_precision() == precision);
+    CHECK(tf32_matmul_allowed() == (std::string(precision) != "highest"));
+    // Small whole numbers need no more than TensorFloat-32 has.
+    for_each_device([] { check(kFloat, {.batch = {}, .m = 5, .n = 4, .k = 3, .bias = true}); });
+  }
+  CHECK_THROWS_AS(set_float32_matmul_precision("low"), ValueError);
+  CHECK_THROWS_WITH_TEXT(set_float32_matmul_precision("low"), "\"low\" is not a precision");
+  CHECK(float32_matmul_precision() == "highest");
+}
+
+#if defined(TARN_CUDA_EMULATE)
+TEST_CASE("what cuBLASLt refuses is done without it") {
+  struct Restore {
+    ~Restore() {
+      cuda_emulator::settings().lt_refuse_all = false;
+      cuda_emulator::settings().lt_refuse_epilogue = -1;
+    }
+  } restore;
+  // Shapes of their own: an answer is remembered for its shape.
+  int64_t m = 100;
+  for (const int epilogue : {2, 4, 6, -1}) {  // RELU, BIAS, both, and everything
+    cuda_emulator::settings().lt_refuse_epilogue = epilogue;
+    cuda_emulator::settings().lt_refuse_all = epilogue < 0;
+    for_each_device([&] {
+      for (const ScalarType type : kFloatTypes) {
+        for (const bool bias : {false, true}) {
+          for (const bool relu : {false, true}) {
+            check(type,
+                  {.batch = {2}, .m = ++m, .n = 3, .k = 2, .beta = 1, .bias = bias, .relu = relu});
+          }
+        }
+      }
+    });
+  }
+}
+#endif
+
+}  // namespace
+}  // namespace tarn::testing
