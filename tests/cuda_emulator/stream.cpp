@@ -117,6 +117,8 @@ cudaError_t submit(CUstream_st* stream, Operation operation) {
 }
 
 void drain(CUstream_st* stream, std::uint64_t ticket) {
+  if (stream->queue.empty()) return;
+  Access access(reachable_from(stream->device));  // once for all
   while (!stream->queue.empty() && stream->queue.front().ticket <= ticket) run_next(stream);
 }
 
