@@ -117,6 +117,8 @@ cudaError_t submit(CUstream_st* stream, Operation operation) {
 }
 
 void drain(CUstream_st* stream, std::uint64_t ticket) {
+  if (stream->queue.empty()) return;
+  Access access(reachable_from(stream->device));  // once for all
   while (!stream->queue.empty() && stream->queue.front().ticket <= ticket) run_next(stream);
 }
 
@@ -177,13 +179,19 @@ void wait_on_host(const Mark& mark) {
   if (mark.stream && !mark.done) drain(mark.stream, mark.ticket);
 }
 
+cudaStreamCaptureMode& thread_capture_mode() {
+  thread_local cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+  return mode;
+}
+
 cudaError_t check_no_capture() {
+  if (thread_capture_mode() == cudaStreamCaptureModeRelaxed) return cudaSuccess;
   for (CUstream_st* stream : streams().all) {
     Capture* capture = stream->capture.get();
     if (!capture || capture->mode == cudaStreamCaptureModeRelaxed) continue;
-    if (capture->mode == cudaStreamCaptureModeThreadLocal &&
-        capture->owner != std::this_thread::get_id())
-      continue;
+    bool any_thread = capture->mode == cudaStreamCaptureModeGlobal &&
+                      thread_capture_mode() == cudaStreamCaptureModeGlobal;
+    if (!any_thread && capture->owner != std::this_thread::get_id()) continue;
     capture->valid = false;
     return refuse(cudaErrorStreamCaptureUnsupported,
                   "this call is not allowed while a stream is capturing; the capture is lost");
