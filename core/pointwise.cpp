@@ -152,7 +152,7 @@ Types types_of(const OpInfo& info, const Operand* in) {
 
 // The number an op reads for `s`: integers take part in the operands' dtype, and so wrap around;
 // what is compared is rounded to it as well.
-Scalar in_type(const Scalar& s, op::Rule rule, ScalarType common) {
+[[gnu::noinline]] Scalar in_type(const Scalar& s, op::Rule rule, ScalarType common) {
   if (is_floating_point(common)) {
     return rule == op::Rule::kBool ? visit(common, [&]<class T>(T) { return Scalar(s.to<T>()); })
                                    : s;
@@ -162,12 +162,14 @@ Scalar in_type(const Scalar& s, op::Rule rule, ScalarType common) {
       common, [&]<class T>(T) { return Scalar(static_cast<int64_t>(static_cast<T>(s.toLong()))); });
 }
 
-SmallVector<Tensor, kMaxInputs> tensors_of(const Operand* in, int count) {
+// Not inlined, to keep it out of the way of contiguous operands.
+[[gnu::noinline]] Tensor result_like(IntArrayRef sizes, ScalarType dtype, Device device,
+                                     const Operand* in, int count) {
   SmallVector<Tensor, kMaxInputs> tensors;
   for (int i = 0; i < count; ++i) {
     if (in[i].tensor()) tensors.push_back(*in[i].tensor());
   }
-  return tensors;
+  return detail::make_result(sizes, dtype, device, tensors);
 }
 
 // --- Running the kernel -------------------------------------------------------------------------
@@ -311,7 +313,8 @@ class PointwiseNode final : public Node {
 
  private:
   Tensor run_kernel(int i, const Tensor& g, const Tensor* t) const {
-    const Tensor out = detail::make_result(g.sizes(), g.dtype(), g.device(), g);
+    const Tensor out = g.is_contiguous() ? detail::make_empty(g.sizes(), g.dtype(), g.device())
+                                         : detail::make_result(g.sizes(), g.dtype(), g.device(), g);
     Call call(info_, info_.kernel[i], params_, 1 + std::popcount(info_.saves[i]),
               {g.dtype(), compute_type(g.dtype()), g.dtype()});
     call.set_output(out);
@@ -410,7 +413,7 @@ Tensor pointwise(int op, const void* params, size_t params_size, const Operand* 
     }
   }
   Tensor out = contiguous ? make_empty(sizes, types.result, device)
-                          : make_result(sizes, types.result, device, tensors_of(in, info.arity));
+                          : result_like(sizes, types.result, device, in, info.arity);
   Call call(info, op, params, info.arity, types);
   call.set_output(out);
   for (int i = 0; i < info.arity; ++i) call.set_input(i, in[i]);
