@@ -95,7 +95,10 @@ Tensor Engine::conform(Tensor grad, const OutputMeta& meta, Blame blame) {
   }
   if (!(grad.device() == meta.device)) {
     // A number on the CPU may take part in an operation of any device.
-    if (!sizes.empty()) check_same_device(node.name().c_str(), meta.device, grad.device());
+    if (!sizes.empty()) {
+      throw DeviceError(
+          str(blame(), " - expected device ", meta.device, " but got ", grad.device()));
+    }
     grad = grad.to(meta.device);
   }
   return grad.dtype() == meta.dtype ? grad : grad.to(meta.dtype);
