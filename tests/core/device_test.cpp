@@ -25,7 +25,7 @@ using Longs = std::vector<int64_t>;
 
 TEST_CASE("without a CUDA device a tensor cannot be made on one") {
   if (cuda::is_available()) return;
-  CHECK_THROWS_WITH_TEXT(zeros({2}, kCUDA), "[cuda] cuda was asked for, but ");
+  CHECK_THROWS_WITH_TEXT(zeros({2}, kCUDA), "[cuda] cuda:0 was asked for, but ");
   CHECK_THROWS_AS(ones({2}).cuda(1), DeviceError);
   CHECK_THROWS_AS(tensor({1, 2}, kCUDA), DeviceError);
   CHECK_THROWS_AS(empty({0}).to(Device("cuda:3")).fill_(1), DeviceError);
