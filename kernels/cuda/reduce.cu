@@ -61,7 +61,8 @@ void run(const ReduceArgs& args, const Op& op) {
   StridedIndex<1> elements;
   elements.ndim = reduced.count;
   for (int d = 0; d < reduced.count; ++d) {
-    elements.size[d] = Divisor(static_cast<uint32_t>(reduced.count > 1 ? reduced.size[d] : 1));
+    elements.size[d] =
+        Divisor(static_cast<uint32_t>(std::clamp<int64_t>(reduced.size[d], 1, kMaxPart)));
     elements.stride[d][0] = reduced.in[d];
   }
 
