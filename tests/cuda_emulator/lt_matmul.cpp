@@ -58,7 +58,7 @@ template <class Body>
 cublasStatus_t lt_call(const char* function, Body body) {
   std::lock_guard lock(big_lock());
   if (check_call(function) != cudaSuccess) return CUBLAS_STATUS_NOT_INITIALIZED;
-  return fails_on_request(function) ? CUBLAS_STATUS_EXECUTION_FAILED : body();
+  return failure_on_request(function) ? CUBLAS_STATUS_EXECUTION_FAILED : body();
 }
 
 }  // namespace
