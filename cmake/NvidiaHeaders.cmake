@@ -2,7 +2,7 @@
 # cuda_bf16.h, cuda_fp16.h, cublasLt.h, curand_kernel.h and what they include.
 #
 # cmake/fetch_nvidia_headers.sh DIR leaves them in
-#   DIR/include/*.h, DIR/include/crt/...   of the packages named in DIR/versions
+#   DIR/include/*.h, DIR/include/{crt,nv,cooperative_groups}/...   (versions: DIR/versions)
 # and TARN_NVIDIA_HEADERS_DIR says which DIR. A complete CUDA toolkit does as well; one without
 # cuBLAS or cuRAND is passed over, since headers of two versions do not mix.
 set(TARN_NVIDIA_HEADERS_DIR "${CMAKE_CURRENT_LIST_DIR}/../build/nvidia" CACHE PATH
