@@ -29,7 +29,8 @@ __global__ void __launch_bounds__(256) tree_sum(float* sums, const float* x, int
   if (tid == 0) sums[blockIdx.x] = tile[0];
 }
 
-__device__ float warp_sum(float value) {
+__device__ __forceinline__ float warp_sum(float value) {
+#pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(~0u, value, lanes);
   return value;
 }
