@@ -67,10 +67,13 @@ bool is_mapped(std::uintptr_t address) {
   return msync(reinterpret_cast<void*>(address & ~(page - 1)), 1, MS_ASYNC) == 0;
 }
 
-// Whether a word that is not declared as a pointer is one to host memory all the same.
+// Whether a word that is not declared as a pointer is one to host memory all the same. Two integers
+// of a structure share a word: those with a small lower half are left alone, and so is what lies
+// where the sanitizers keep their shadows.
 bool looks_like_host_pointer(std::uintptr_t word) {
-  constexpr std::uintptr_t lowest = std::uintptr_t{1} << 40, end = std::uintptr_t{1} << 47;
-  return word >= lowest && word < end && is_mapped(word);
+  constexpr std::uintptr_t lowest = 0x5000'0000'0000, end = std::uintptr_t{1} << 47;
+  bool lower_half_is_small = (word & 0xFFFF'FFFF) < 0x1'0000;
+  return word >= lowest && word < end && !lower_half_is_small && is_mapped(word);
 }
 
 }  // namespace

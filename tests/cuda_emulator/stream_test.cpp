@@ -163,7 +163,7 @@ TEST_CASE("The call that is asked to fail fails, once") {
   void* memory = nullptr;
   check(cudaMalloc(&memory, 4));
   check(cudaFree(memory));
-  REQUIRE(cudaMalloc(&memory, 4) == cudaErrorUnknown);
+  REQUIRE(cudaMalloc(&memory, 4) == cudaErrorMemoryAllocation);
   check(cudaMalloc(&memory, 4));
   check(cudaFree(memory));
   cudaGetLastError();
