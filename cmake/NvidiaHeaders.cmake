@@ -8,6 +8,7 @@
 set(TARN_NVIDIA_HEADERS_DIR "${CMAKE_CURRENT_LIST_DIR}/../build/nvidia" CACHE PATH
     "Where cmake/fetch_nvidia_headers.sh has put NVIDIA's headers")
 
+set(TARN_NVIDIA_INCLUDE_DIRS "")
 find_package(CUDAToolkit QUIET)
 foreach(dir IN ITEMS "${TARN_NVIDIA_HEADERS_DIR}/include" ${CUDAToolkit_INCLUDE_DIRS})
   if(EXISTS "${dir}/cuda_runtime_api.h" AND EXISTS "${dir}/cublasLt.h"
@@ -16,9 +17,11 @@ foreach(dir IN ITEMS "${TARN_NVIDIA_HEADERS_DIR}/include" ${CUDAToolkit_INCLUDE_
     break()
   endif()
 endforeach()
-if(NOT TARN_NVIDIA_INCLUDE_DIRS)
-  message(FATAL_ERROR
-    "NVIDIA's headers are not in ${TARN_NVIDIA_HEADERS_DIR}, nor in a CUDA toolkit with cuBLAS and "
-    "cuRAND. They take a minute to fetch:\n"
-    "  cmake/fetch_nvidia_headers.sh ${TARN_NVIDIA_HEADERS_DIR}")
-endif()
+function(tarn_require_nvidia_headers)
+  if(NOT TARN_NVIDIA_INCLUDE_DIRS)
+    message(FATAL_ERROR
+      "NVIDIA's headers are not in ${TARN_NVIDIA_HEADERS_DIR}, nor in a CUDA toolkit with cuBLAS and "
+      "cuRAND. They take a minute to fetch:\n"
+      "  cmake/fetch_nvidia_headers.sh ${TARN_NVIDIA_HEADERS_DIR}")
+  endif()
+endfunction()

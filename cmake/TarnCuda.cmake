@@ -20,11 +20,7 @@ add_library(tarn_cuda INTERFACE)
 if(TARN_CUDA STREQUAL "OFF")
   return()
 endif()
-if(NOT TARN_NVIDIA_INCLUDE_DIRS)
-  message(FATAL_ERROR "TARN_CUDA=${TARN_CUDA} needs NVIDIA's headers (cuda_runtime_api.h, "
-    "cublasLt.h, curand_kernel.h): install the CUDA toolkit, or run ./dev setup cuda, which takes "
-    "them from NVIDIA's packages for Python")
-endif()
+tarn_require_nvidia_headers()
 target_include_directories(tarn_cuda SYSTEM INTERFACE ${TARN_NVIDIA_INCLUDE_DIRS})
 target_compile_definitions(tarn_cuda INTERFACE TARN_CUDA=1)
 
