@@ -73,7 +73,7 @@ template <int kOperands>
 struct Walk {
   int ndim = 0;  // at least 1 once filled
   int64_t numel = 1;
-  int64_t size[kMaxDims];  // innermost first
+  int64_t size[kMaxDims] = {};  // innermost first
   int64_t stride[kMaxDims][kOperands];
   char* data[kOperands];
   int64_t items[kOperands];
