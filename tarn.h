@@ -21,4 +21,5 @@
 #include "tarn/io/data/data.h"
 #include "tarn/io/log/progress.h"
 #include "tarn/io/serialize.h"
+#include "tarn/kernels/matmul_precision.h"
 #include "tarn/nn/nn.h"

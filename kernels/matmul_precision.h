@@ -13,7 +13,20 @@ namespace tarn {
 void set_float32_matmul_precision(const std::string& precision);
 std::string float32_matmul_precision();
 
-// For kernels: whether factors may be rounded to TensorFloat-32.
+// Whether factors may be rounded to TensorFloat-32.
 bool tf32_matmul_allowed();
+
+// libtorch's names: globalContext().setAllowTF32CuBLAS(true) is "high", false is "highest".
+struct Context {
+  void setFloat32MatmulPrecision(const std::string& precision) {
+    set_float32_matmul_precision(precision);
+  }
+  void setAllowTF32CuBLAS(bool allow) { set_float32_matmul_precision(allow ? "high" : "highest"); }
+  bool allowTF32CuBLAS() const { return tf32_matmul_allowed(); }
+};
+inline Context& globalContext() {
+  static Context context;
+  return context;
+}
 
 }  // namespace tarn

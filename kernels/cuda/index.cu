@@ -23,8 +23,8 @@ Fault index_fault() {
 constexpr int kMost = 8;
 template <int kIndices>
 struct Indices {
-  const int64_t* index[kIndices];
-  int64_t size[kIndices], stride[kIndices], dim[kIndices];
+  const int64_t* index[kIndices] = {};
+  int64_t size[kIndices] = {}, stride[kIndices] = {}, dim[kIndices] = {};
   int count;
   bool from_end;
   Fault fault;
@@ -258,7 +258,7 @@ void scatter_rows(const ScatterArgs& args, const View& self, const View& values,
                Indices<kIndices>(spec, data + 2), pairs, bad.as<int>());
         const SortPairs<Key> sorted = radix_sort(
             pairs, {pairs.keys + count, pairs.positions + count}, 1, index.count, 0, bits);
-        Rows rows;
+        Rows rows{};
         rows.row.count = index.count;
         rows.row.ndim = index.ndim;
         for (int d = 0; d < index.ndim; ++d) {

@@ -134,7 +134,7 @@ void launch_batch(const Step& step, const OptimTensor& first, const Batch& batch
 
 template <template <class> class Rule, class Step>
 void step_all(const Step& step, const OptimTensor* tensors, int64_t count) {
-  Batch batch;
+  Batch batch{};
   batch.chunk = chunk_for(tensors, count);
   for (int64_t t = 0; t < count;) {
     const OptimTensor& first = tensors[t];

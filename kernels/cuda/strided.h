@@ -73,7 +73,7 @@ template <int kOperands>
 struct Walk {
   int ndim = 0;  // at least 1 once filled
   int64_t numel = 1;
-  int64_t size[kMaxDims];  // innermost first
+  int64_t size[kMaxDims] = {};  // innermost first
   int64_t stride[kMaxDims][kOperands];
   char* data[kOperands];
   int64_t items[kOperands];
@@ -100,7 +100,7 @@ template <int kOperands, class F>
 void for_each_part(const Walk<kOperands>& walk, F&& f, int64_t limit = kMaxPart) {
   if (walk.numel == 0) return;
   // The dimensions below `cut` go into a part as they are, `step` of dimension `cut`.
-  StridedIndex<kOperands> index{};
+  StridedIndex<kOperands> index{};  // what a kernel is given holds nothing by chance
   int cut = 0;
   int64_t inner = 1;
   while (cut < walk.ndim - 1 && cut < kMaxPartDims - 1 && inner * walk.size[cut] <= limit) {

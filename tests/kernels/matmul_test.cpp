@@ -200,6 +200,10 @@ TEST_CASE("float32 products are computed in float32 unless asked otherwise") {
     // Small whole numbers need no more than TensorFloat-32 has.
     for_each_device([] { check(kFloat, {.batch = {}, .m = 5, .n = 4, .k = 3, .bias = true}); });
   }
+  globalContext().setAllowTF32CuBLAS(true);
+  CHECK(float32_matmul_precision() == "high");
+  CHECK(globalContext().allowTF32CuBLAS());
+  globalContext().setAllowTF32CuBLAS(false);
   CHECK_THROWS_AS(set_float32_matmul_precision("low"), ValueError);
   CHECK_THROWS_WITH_TEXT(set_float32_matmul_precision("low"), "\"low\" is not a precision");
   CHECK(float32_matmul_precision() == "highest");
