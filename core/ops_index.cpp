@@ -279,4 +279,19 @@ const Tensor& Tensor::masked_fill_(const Tensor& mask, const Tensor& value) cons
   return *this;
 }
 
+Tensor Tensor::index_put(ArrayRef<indexing::TensorIndex> indices, const Tensor& values,
+                         bool accumulate) const {
+  return clone().index_put_(indices, values, accumulate);
+}
+Tensor Tensor::index_copy(int64_t dim, const Tensor& index, const Tensor& source) const {
+  return clone().index_copy_(dim, index, source);
+}
+Tensor Tensor::index_fill(int64_t dim, const Tensor& index, const Scalar& value) const {
+  return clone().index_fill_(dim, index, value);
+}
+
+std::vector<Tensor> where(const Tensor& condition) {
+  return (condition.dim() == 0 ? condition.unsqueeze(0) : condition).nonzero().unbind(1);
+}
+
 }  // namespace tarn

@@ -21,6 +21,12 @@ bool is_broadcastable_to(IntArrayRef from, IntArrayRef to);
 // must be broadcastable. Writes to.size() entries.
 void broadcast_strides(IntArrayRef sizes, IntArrayRef strides, IntArrayRef to, int64_t* out);
 DimVector contiguous_strides(IntArrayRef sizes);
+// True if the elements fill a range of memory, each place once, in some order of the dimensions.
+bool is_dense(IntArrayRef sizes, IntArrayRef strides);
+// Dense strides for a new tensor of `sizes` whose dimensions lie in memory in the order in which
+// those of the operands do, the first having the first say: PyTorch's rule for a result's layout.
+// Each operand's strides are those with which it is read as `sizes`.
+DimVector strides_like(IntArrayRef sizes, ArrayRef<IntArrayRef> operands);
 int64_t numel_of(IntArrayRef sizes);
 // Resolves one -1 and checks the element count.
 DimVector infer_size(const char* op, IntArrayRef sizes, int64_t numel);
