@@ -194,7 +194,8 @@ class Call {
   void set_input(int i, const Tensor& t) {
     const TensorImpl& impl = t.impl();
     args_.in[i] = impl.view();
-    if (on_device_ && impl.storage.device().is_cpu()) args_.on_host |= 1u << i;
+    if (on_device_ && impl.storage.device().is_cpu()) [[unlikely]]
+      args_.on_host |= 1u << i;
     const View& out = args_.out;
     if (impl.ndim == out.ndim && std::equal(impl.dims, impl.dims + impl.ndim, out.sizes)) {
       args_.flat &= impl.contiguous && impl.dtype == args_.compute;

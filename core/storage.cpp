@@ -11,7 +11,9 @@ constexpr size_t kHeader = (sizeof(StorageImpl) + 63) / 64 * 64;
 
 // A tensor on "cuda" says that it is on cuda:0.
 Device with_number(Device device) {
-  return device.is_cuda() && !device.has_index() ? Device(kCUDA, 0) : device;
+  if (device.is_cuda()) [[unlikely]]
+    return Device(kCUDA, device.ordinal());
+  return device;
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ Stream current_stream(int64_t device) { fail(device); }
 StreamGuard::StreamGuard(const Stream& stream) : stream_(stream), outer_(nullptr) {
   fail(stream_.device().index());
 }
-StreamGuard::~StreamGuard() = default;
+StreamGuard::~StreamGuard() { static_cast<void>(outer_); }
 void record_stream(void*, const Stream& stream) { fail(stream.device().index()); }
 
 }  // namespace cuda

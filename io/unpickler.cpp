@@ -50,6 +50,10 @@ Value Unpickler::run() {
     return to_value(stack_[0]);
   } catch (const IOError&) {
     throw;
+  } catch (const DeviceError&) {  // of where the tensors are to go, not of the file
+    throw;
+  } catch (const OutOfMemoryError&) {
+    throw;
   } catch (const Error& error) {  // of Value: nesting depth, keys
     fail(error.what());
   }

@@ -27,7 +27,7 @@ struct Rows {
   const T* x;
   int64_t values_step, indices_step, x_step;
   int64_t length, k;
-  bool descending;
+  int64_t descending;  // a bool without padding behind it
 
   TARN_HD auto key(const T* row, int64_t i) const {
     const auto key = sort_key(row[i * x_step]);
@@ -150,8 +150,8 @@ void sort(const SortArgs& args) {
                          .descending = args.descending};
       return is_short ? sort_short_rows(rows) : sort_long_rows(rows);
     };
-    for_each_part<3>(loop, items, sort_rows,
-                     is_short ? kMaxPart : std::max<int64_t>(1, kElementsAtOnce / length));
+    for_each_part(Walk<3>(loop, items), sort_rows,
+                  is_short ? kMaxPart : std::max<int64_t>(1, kElementsAtOnce / length));
   });
 }
 

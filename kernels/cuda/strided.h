@@ -73,7 +73,7 @@ template <int kOperands>
 struct Walk {
   int ndim = 0;  // at least 1 once filled
   int64_t numel = 1;
-  int64_t size[kMaxDims];  // innermost first
+  int64_t size[kMaxDims] = {};  // innermost first
   int64_t stride[kMaxDims][kOperands];
   char* data[kOperands];
   int64_t items[kOperands];
@@ -131,8 +131,7 @@ void for_each_part(const Walk<kOperands>& walk, F&& f, int64_t limit = kMaxPart)
 }
 // The same for a loop whose operands have elements of the given sizes in bytes.
 template <int kOperands, class F>
-void for_each_part(const StridedLoop& loop, const int64_t* items, F&& f,
-                   int64_t limit = kMaxPart) {
+void for_each_part(const StridedLoop& loop, const int64_t* items, F&& f, int64_t limit = kMaxPart) {
   for_each_part(Walk<kOperands>(loop, items), f, limit);
 }
 

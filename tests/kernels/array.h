@@ -48,6 +48,11 @@ inline const KernelTable& tested() {
   return kernels(test_device);
 }
 
+// Devices are slow in tests where they are emulated: there one layout of a pair is contiguous.
+inline bool is_worthwhile(Layout in, Layout out) {
+  return test_device.is_cpu() || in == Layout::kContiguous || out == Layout::kContiguous;
+}
+
 // Numbers are written and read in CPU memory. On other devices view() sends what was written, and
 // reading fetches what kernels wrote.
 class Array {
