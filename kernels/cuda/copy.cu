@@ -123,7 +123,7 @@ void copy_elements(const StridedLoop& loop, ScalarType from) {
 template <class T>
 void copy_transposed(const StridedLoop& loop, int row) {
   const int64_t item = sizeof(T);
-  Transposed shape;
+  Transposed shape{};
   shape.columns = loop.size(0), shape.rows = loop.size(row);
   shape.column_tiles = (shape.columns + kTile - 1) / kTile;
   shape.row_tiles = (shape.rows + kTile - 1) / kTile;

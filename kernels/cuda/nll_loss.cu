@@ -8,7 +8,9 @@ namespace tarn::cuda {
 namespace {
 
 constexpr int kSamples = 16;  // of a thread
-constexpr BlockShape kOneResult{1, kBlockSize, false};
+
+// All threads of a block for one result.
+TARN_HD BlockShape whole_block() { return {1, kBlockSize, false}; }
 
 template <class T>
 struct Targets {
@@ -45,7 +47,11 @@ struct Targets {
 struct Sums {
   double loss, weight;
 };
-TARN_HD Sums add(const Sums& a, const Sums& b) { return {a.loss + b.loss, a.weight + b.weight}; }
+struct Add {
+  TARN_HD Sums operator()(const Sums& a, const Sums& b) const {
+    return {a.loss + b.loss, a.weight + b.weight};
+  }
+};
 
 template <class T>
 struct Results {
@@ -78,13 +84,13 @@ __global__ void __launch_bounds__(kBlockSize)
     if (target >= 0) {
       const double weight = targets.weight(target);
       loss = -weight * static_cast<double>(log_probs[i * row + target * column]);
-      sums = add(sums, {loss, weight});
+      sums = Add()(sums, {loss, weight});
     }
     if (results.reduction == Reduction::None) {
       results.loss[i * results.stride] = convert<T, double>(loss);
     }
   }
-  sums = merge_places(kOneResult, states, sums, kBlockSize, add);
+  sums = merge_places(whole_block(), states, sums, kBlockSize, Add());
   if (threadIdx.x != 0) return;
   if (gridDim.x == 1)
     results.set(sums);
@@ -97,8 +103,8 @@ __global__ void __launch_bounds__(kBlockSize)
     total_kernel(const Sums* partial, int64_t count, Results<T> results) {
   TARN_SHARED(states, gpu::Arr<Sums, kBlockSize>);
   Sums sums{0, 0};
-  for (int64_t i = threadIdx.x; i < count; i += kBlockSize) sums = add(sums, partial[i]);
-  sums = merge_places(kOneResult, states, sums, kBlockSize, add);
+  for (int64_t i = threadIdx.x; i < count; i += kBlockSize) sums = Add()(sums, partial[i]);
+  sums = merge_places(whole_block(), states, sums, kBlockSize, Add());
   if (threadIdx.x == 0) results.set(sums);
 }
 

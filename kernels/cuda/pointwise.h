@@ -7,6 +7,12 @@ namespace tarn::cuda {
 
 inline constexpr int kMaxInputs = 4;
 
+// Kept apart: kernels need it a few times at most, and there are many of them.
+template <class V>
+__attribute__((noinline)) __device__ V load_one(const void* data, ScalarType dtype) {
+  return load<V>(data, dtype, 0);
+}
+
 // Operands of a pointwise kernel that computes in V. Inputs that are one number for all elements
 // are `single`: read once, from `number` where they come from the CPU's memory.
 template <class V>
@@ -18,10 +24,10 @@ struct PointwiseOperands {
   ScalarType out_type, in_type[kMaxInputs];
 
   template <int kInputs>
-  TARN_HD void load_singles(V (&values)[kInputs]) const {
+  __device__ void load_singles(V (&values)[kInputs]) const {
     for (int k = 0; k < kInputs; ++k) {
       values[k] = number[k];
-      if ((single & ~on_host) >> k & 1) values[k] = load<V>(in[k], in_type[k], 0);
+      if ((single & ~on_host) >> k & 1) values[k] = load_one<V>(in[k], in_type[k]);
     }
   }
 };

@@ -58,7 +58,7 @@ void run(const ReduceArgs& args, const Op& op) {
   }
   results.data[0] = args.out.as<char>(), results.items[0] = element_size(args.out.dtype);
   results.data[1] = args.in.as<char>(), results.items[1] = element_size(args.in.dtype);
-  StridedIndex<1> elements;
+  StridedIndex<1> elements{};
   elements.ndim = reduced.count;
   for (int d = 0; d < reduced.count; ++d) {
     elements.size[d] =

@@ -6,6 +6,7 @@
 #include "tarn/kernels/cuda/block_merge.h"
 #include "tarn/kernels/cuda/kernels.h"
 #include "tarn/kernels/cuda/strided.h"
+#include "tarn/kernels/op_math.h"
 
 namespace tarn::cuda {
 namespace {
@@ -79,7 +80,8 @@ __device__ State gather_row(const BlockShape& block, int64_t n, bool valid, V pa
     }
     state = State::merge(state, run);
   }
-  return merge_all(block, states, state, &State::merge);
+  return merge_all(block, states, state,
+                   [](const State& a, const State& b) { return State::merge(a, b); });
 }
 
 // The row of the calling thread, and where it begins in each operand.

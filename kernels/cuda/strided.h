@@ -100,7 +100,7 @@ template <int kOperands, class F>
 void for_each_part(const Walk<kOperands>& walk, F&& f, int64_t limit = kMaxPart) {
   if (walk.numel == 0) return;
   // The dimensions below `cut` go into a part as they are, `step` of dimension `cut`.
-  StridedIndex<kOperands> index{};  // what a kernel is given holds nothing by chance
+  StridedIndex<kOperands> index{};
   int cut = 0;
   int64_t inner = 1;
   while (cut < walk.ndim - 1 && cut < kMaxPartDims - 1 && inner * walk.size[cut] <= limit) {
@@ -131,8 +131,8 @@ void for_each_part(const Walk<kOperands>& walk, F&& f, int64_t limit = kMaxPart)
 }
 // The same for a loop whose operands have elements of the given sizes in bytes.
 template <int kOperands, class F>
-void for_each_part(const StridedLoop& loop, const int64_t* items, F&& f) {
-  for_each_part(Walk<kOperands>(loop, items), f);
+void for_each_part(const StridedLoop& loop, const int64_t* items, F&& f, int64_t limit = kMaxPart) {
+  for_each_part(Walk<kOperands>(loop, items), f, limit);
 }
 
 // Element i of an array of `dtype`, as V, and the way back.
