@@ -1,17 +1,24 @@
-# Finds NVIDIA's headers: TARN_NVIDIA_INCLUDE_DIRS, empty where they are not all there. The toolkit has
-# them; a toolkit without cuBLAS and cuRAND is completed from TARN_NVIDIA_HEADERS_DIR/include.
-set(TARN_NVIDIA_HEADERS_DIR "${PROJECT_SOURCE_DIR}/build/nvidia" CACHE PATH
-  "Folder with include/ from cmake/fetch_nvidia_headers.sh")
-set(TARN_NVIDIA_INCLUDE_DIRS "")
-foreach(header IN ITEMS cuda_runtime_api.h cublasLt.h curand_kernel.h)
-  string(MAKE_C_IDENTIFIER "TARN_DIR_OF_${header}" variable)
-  find_path(${variable} ${header}
-    HINTS ENV CUDA_PATH /usr/local/cuda "${TARN_NVIDIA_HEADERS_DIR}" PATH_SUFFIXES include)
-  mark_as_advanced(${variable})
-  if(NOT ${variable})
-    set(TARN_NVIDIA_INCLUDE_DIRS "")
-    return()
+# TARN_NVIDIA_INCLUDE_DIRS: one folder with NVIDIA's headers of CUDA 13: cuda_runtime_api.h,
+# cuda_bf16.h, cuda_fp16.h, cublasLt.h, curand_kernel.h and what they include.
+#
+# cmake/fetch_nvidia_headers.sh DIR leaves them in
+#   DIR/include/*.h, DIR/include/{crt,nv,cooperative_groups}/...   (versions: DIR/versions)
+# and TARN_NVIDIA_HEADERS_DIR says which DIR. A complete CUDA toolkit does as well; one without
+# cuBLAS or cuRAND is passed over, since headers of two versions do not mix.
+set(TARN_NVIDIA_HEADERS_DIR "${CMAKE_CURRENT_LIST_DIR}/../build/nvidia" CACHE PATH
+    "Where cmake/fetch_nvidia_headers.sh has put NVIDIA's headers")
+
+find_package(CUDAToolkit QUIET)
+foreach(dir IN ITEMS "${TARN_NVIDIA_HEADERS_DIR}/include" ${CUDAToolkit_INCLUDE_DIRS})
+  if(EXISTS "${dir}/cuda_runtime_api.h" AND EXISTS "${dir}/cublasLt.h"
+     AND EXISTS "${dir}/curand_kernel.h")
+    set(TARN_NVIDIA_INCLUDE_DIRS "${dir}")
+    break()
   endif()
-  list(APPEND TARN_NVIDIA_INCLUDE_DIRS "${${variable}}")
 endforeach()
-list(REMOVE_DUPLICATES TARN_NVIDIA_INCLUDE_DIRS)
+if(NOT TARN_NVIDIA_INCLUDE_DIRS)
+  message(FATAL_ERROR
+    "NVIDIA's headers are not in ${TARN_NVIDIA_HEADERS_DIR}, nor in a CUDA toolkit with cuBLAS and "
+    "cuRAND. They take a minute to fetch:\n"
+    "  cmake/fetch_nvidia_headers.sh ${TARN_NVIDIA_HEADERS_DIR}")
+endif()

@@ -2,11 +2,11 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/Tarn")
 
-install(TARGETS tarn EXPORT TarnTargets)
+install(TARGETS tarn tarn_torch EXPORT TarnTargets)
 install(EXPORT TarnTargets NAMESPACE Tarn:: DESTINATION "${package_dir}")
 install(FILES tarn.h fwd.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tarn")
 # Kernel bodies stay inside the library: their headers are no part of the interface.
-foreach(layer IN LISTS TARN_LAYERS)
+foreach(layer IN LISTS TARN_LAYERS ITEMS compat)
   install(DIRECTORY ${layer} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tarn"
           FILES_MATCHING PATTERN "*.h" PATTERN "cpu" EXCLUDE PATTERN "cuda" EXCLUDE)
 endforeach()

@@ -1,5 +1,10 @@
 #include "tarn/core/autograd.h"
 
+#include <execinfo.h>
+
+#include <cstdlib>
+#include <utility>
+
 #include "tarn/core/engine.h"
 #include "tarn/core/factories.h"
 #include "tarn/core/grad_state.h"
@@ -48,16 +53,19 @@ void TensorBase::retain_grad() const {
   const IntrusivePtr<Node> node = grad_fn();
   // The hook must not keep the tensor alive, and the node may outlive it.
   std::weak_ptr<GradState*> weak = state.self;
-  node->hooks().push_back({output_nr(), [weak](const Tensor& g) -> Tensor {
+  node->hooks().push_back({output_nr(),
+                           [weak](const Tensor& g) -> Tensor {
                              if (const auto alive = weak.lock()) (*alive)->grad = g;
                              return g;
-                           }});
+                           },
+                           /*last=*/true});
 }
 
 namespace {
 
 const Edge hook_edge(const Tensor& t) {
-  TARN_CHECK(t.requires_grad(), "cannot register a hook on a tensor that doesn't require gradient");
+  TARN_CHECK(t.requires_grad(),
+             "cannot register a hook on a variable that doesn't require gradient");
   return gradient_edge(t);
 }
 
@@ -115,7 +123,8 @@ variable_list grad(const variable_list& outputs, const variable_list& inputs,
   TARN_CHECK(!inputs.empty(), "grad requires non-empty inputs.");
   for (size_t i = 0; i < inputs.size(); ++i) {
     TARN_CHECK(inputs[i].requires_grad(),
-               "One of the differentiated Tensors does not require grad: input ", i);
+               "One of the differentiated Tensors does not require grad: element ", i,
+               " of the input tensors does not require grad");
   }
   variable_list captured(inputs.size());
   run_backward(outputs, grad_outputs,
@@ -132,15 +141,62 @@ variable_list grad(const variable_list& outputs, const variable_list& inputs,
   return captured;
 }
 
+// --- Anomaly mode -------------------------------------------------------------------------------
+
+constinit thread_local DetectAnomalyGuard::Mode DetectAnomalyGuard::mode_ = Mode::kOff;
+
+DetectAnomalyGuard::DetectAnomalyGuard(bool check_nan) : previous_(mode_) {
+  mode_ = check_nan ? Mode::kCheckNan : Mode::kTrace;
+}
+DetectAnomalyGuard::~DetectAnomalyGuard() { mode_ = previous_; }
+
 namespace {
-constinit thread_local bool anomaly_mode = false;
+// The node whose backward step runs on this thread, in anomaly mode.
+constinit thread_local const Node* running = nullptr;
 }  // namespace
 
-DetectAnomalyGuard::DetectAnomalyGuard(bool check_nan) : previous_(anomaly_mode) {
-  anomaly_mode = check_nan;
+std::string forward_trace() {
+  constexpr int kMaxFrames = 64;
+  void* frames[kMaxFrames];
+  const int count = backtrace(frames, kMaxFrames);
+  const std::unique_ptr<char*, void (*)(void*)> symbols(backtrace_symbols(frames, count),
+                                                        std::free);
+  std::string text;
+  for (int i = 0; symbols && i < count; ++i)
+    text += str("frame #", i, ": ", symbols.get()[i], "\n");
+  if (running && running->trace()) {
+    text += str("\nPrevious calculation was induced by ", running->name(),
+                ". Traceback of forward call that induced the previous calculation:\n",
+                *running->trace());
+  }
+  return text;
 }
-DetectAnomalyGuard::~DetectAnomalyGuard() { anomaly_mode = previous_; }
-bool DetectAnomalyGuard::is_enabled() { return anomaly_mode; }
+
+void apply_watched(Node& node, TensorList grads, Tensor* results) {
+  const Node* const outer = std::exchange(running, &node);
+  try {
+    node.apply(grads, results);
+    for (size_t i = 0; DetectAnomalyGuard::should_check_nan() && i < node.next_edges().size();
+         ++i) {
+      if (!results[i].defined() || !results[i].is_floating_point()) continue;
+      const NoGradGuard guard;
+      TARN_CHECK(!results[i].isnan().any().item<bool>(), "Function '", node.name(),
+                 "' returned nan values in its ", i, "th output.");
+    }
+  } catch (...) {
+    running = outer;
+    if (node.trace()) {
+      warn(str("Error detected in ", node.name(),
+               ". Traceback of forward call that caused the error:\n", *node.trace()));
+    } else {
+      warn(str("Error detected in ", node.name(),
+               ". No forward pass information available. Enable detect anomaly during forward pass "
+               "for more information."));
+    }
+    throw;
+  }
+  running = outer;
+}
 
 }  // namespace autograd
 }  // namespace tarn

@@ -34,15 +34,26 @@ variable_list grad(const variable_list& outputs, const variable_list& inputs,
                    std::optional<bool> retain_graph = std::nullopt, bool create_graph = false,
                    bool allow_unused = false);
 
-// While one lives, a backward step that produces NaN throws and names the operation.
+// While one lives, operations remember where they were called, and a backward step that fails warns
+// with that place. With check_nan, a step that produces NaN fails. Slow: for debugging.
 class DetectAnomalyGuard {
  public:
   explicit DetectAnomalyGuard(bool check_nan = true);
   ~DetectAnomalyGuard();
-  static bool is_enabled();
+  DetectAnomalyGuard(const DetectAnomalyGuard&) = delete;
+  DetectAnomalyGuard& operator=(const DetectAnomalyGuard&) = delete;
+  static bool is_enabled() { return mode_ != Mode::kOff; }
+  static bool should_check_nan() { return mode_ == Mode::kCheckNan; }
 
  private:
-  bool previous_;
+  enum class Mode : int8_t { kOff, kTrace, kCheckNan };
+  static constinit thread_local Mode mode_;
+  Mode previous_;
 };
+
+// The calls on the stack, a line each, then those of the backward step that is running, if any.
+std::string forward_trace();
+// Runs node's backward step as anomaly mode asks for.
+void apply_watched(Node& node, TensorList grads, Tensor* results);
 
 }  // namespace tarn::autograd

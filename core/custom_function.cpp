@@ -1,6 +1,9 @@
 #include "tarn/core/custom_function.h"
 
+#include <cxxabi.h>
+
 #include <algorithm>
+#include <cstdlib>
 
 #include "tarn/core/factories.h"
 
@@ -32,10 +35,20 @@ bool AutogradContext::needs_input_grad(std::initializer_list<IndexRange> ranges)
   });
 }
 
+std::string CustomNode::name() const {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> readable(
+      abi::__cxa_demangle(function_.name(), nullptr, nullptr, &status), std::free);
+  return str("CppNode<", status == 0 ? readable.get() : function_.name(), ">");
+}
+
 variable_list CustomNode::unpack_saved() {
   variable_list tensors;
   for (size_t i = 0; i < saved_.size(); ++i) tensors.push_back(saved(i));
-  TARN_CHECK(!released_, "Trying to backward through the graph a second time [", name_, "]");
+  TARN_CHECK(!released_,
+             "Trying to backward through the graph a second time (or directly access saved tensors "
+             "after they have already been freed) [",
+             name(), "]");
   return tensors;
 }
 
@@ -50,7 +63,7 @@ void CustomNode::finish(variable_list& outputs, const variable_list& inputs,
         std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& t) { return t.is_same(out); });
     const bool dirty = context.dirty_.contains(impl);
     if (dirty) {
-      if (recorded) check_inplace(name_.c_str(), out, true);
+      if (recorded) check_inplace(name().c_str(), out, true);
       inplace_history(out, nullptr);
     } else if (is_input) {
       // The input itself must keep its own history.
@@ -85,7 +98,7 @@ void CustomNode::apply(TensorList grads, Tensor* results) {
   variable_list computed = backward_(&context, std::move(given));
   // Trailing undefined gradients may stand for nothing.
   while (computed.size() > is_tensor_.size() && !computed.back().defined()) computed.pop_back();
-  TARN_CHECK(computed.size() == is_tensor_.size(), "function ", name_,
+  TARN_CHECK(computed.size() == is_tensor_.size(), "function ", name(),
              " returned an incorrect number of gradients (expected ", is_tensor_.size(), ", got ",
              computed.size(), ")");
   size_t edge = 0;
@@ -93,7 +106,7 @@ void CustomNode::apply(TensorList grads, Tensor* results) {
     if (is_tensor_[i]) {
       results[edge++] = std::move(computed[i]);
     } else {
-      TARN_CHECK(!computed[i].defined(), "function ", name_,
+      TARN_CHECK(!computed[i].defined(), "function ", name(),
                  " returned a gradient different from None at position ", i + 1,
                  ", but the corresponding forward input was not a Variable");
     }

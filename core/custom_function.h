@@ -59,11 +59,12 @@ class AutogradContext {
 class CustomNode final : public Node {
  public:
   using BackwardFunction = variable_list (*)(AutogradContext*, variable_list);
-  CustomNode(std::string name, BackwardFunction backward)
-      : name_(std::move(name)), backward_(backward) {
+  CustomNode(const std::type_info& function, BackwardFunction backward)
+      : function_(function), backward_(backward) {
     context.node_ = this;
   }
-  std::string name() const override { return name_; }
+  // "CppNode<Scale>"
+  std::string name() const override;
   void apply(TensorList grads, Tensor* results) override;
   // Gives the outputs their history and saves what the context asks for. is_tensor: for each
   // argument of forward, whether it was a tensor.
@@ -75,7 +76,7 @@ class CustomNode final : public Node {
   AutogradContext context;
 
  private:
-  std::string name_;
+  const std::type_info& function_;
   BackwardFunction backward_;
   std::vector<bool> is_tensor_;
 };
@@ -108,7 +109,7 @@ struct Function {
   template <class... Args>
   static auto apply(Args&&... args) {
     auto node = IntrusivePtr<CustomNode>::adopt(
-        new CustomNode(typeid(Derived).name(), [](AutogradContext* context, variable_list grads) {
+        new CustomNode(typeid(Derived), [](AutogradContext* context, variable_list grads) {
           return Derived::backward(context, std::move(grads));
         }));
     variable_list inputs;

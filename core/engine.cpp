@@ -22,7 +22,9 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  void send(const Edge& edge, Tensor grad);
+  // blame() says where the gradient comes from, for the error if it does not fit.
+  template <class Blame>
+  void send(const Edge& edge, Tensor grad, Blame blame);
   void find_paths(ArrayRef<Edge> roots);
   void run();
 
@@ -48,7 +50,8 @@ class Engine {
   void release_claim(Node& node);
   Grads take(Node& node);
   void visit(Node& node);
-  static Tensor conform(Tensor grad, const OutputMeta& meta, const Node& node);
+  template <class Blame>
+  static Tensor conform(Tensor grad, const OutputMeta& meta, Blame blame);
 
   const BackwardOptions& options_;
   SmallVector<Node*, 16> heap_;
@@ -77,7 +80,8 @@ void accumulate(Tensor& total, Tensor grad) {
 
 // Brings a gradient to the shape and dtype of what it belongs to: sums what was broadcast, expands
 // what a reduction's backward left small.
-Tensor Engine::conform(Tensor grad, const OutputMeta& meta, const Node& node) {
+template <class Blame>
+Tensor Engine::conform(Tensor grad, const OutputMeta& meta, Blame blame) {
   const IntArrayRef sizes = meta.sizes;
   if (!(grad.sizes() == sizes)) {
     if (is_broadcastable_to(sizes, grad.sizes())) {
@@ -85,9 +89,17 @@ Tensor Engine::conform(Tensor grad, const OutputMeta& meta, const Node& node) {
     } else if (is_broadcastable_to(grad.sizes(), sizes)) {
       grad = grad.expand(sizes);
     } else {
-      throw ShapeError(str("Function ", node.name(), " was given an invalid gradient - got ",
-                           grad.sizes(), " but expected shape compatible with ", sizes));
+      throw ShapeError(
+          str(blame(), " - got ", grad.sizes(), " but expected shape compatible with ", sizes));
     }
+  }
+  if (!(grad.device() == meta.device)) {
+    // A number on the CPU may take part in an operation of any device.
+    if (!sizes.empty()) {
+      throw DeviceError(
+          str(blame(), " - expected device ", meta.device, " but got ", grad.device()));
+    }
+    grad = grad.to(meta.device);
   }
   return grad.dtype() == meta.dtype ? grad : grad.to(meta.dtype);
 }
@@ -128,11 +140,12 @@ Engine::Grads Engine::take(Node& node) {
   return grads;
 }
 
-void Engine::send(const Edge& edge, Tensor grad) {
+template <class Blame>
+void Engine::send(const Edge& edge, Tensor grad, Blame blame) {
   Node* node = edge.node.get();
   if (!node || !grad.defined()) return;
   if (restricted() && !is_target(node) && !leads_to_target(node)) return;
-  grad = conform(std::move(grad), node->output(edge.output_nr), *node);
+  grad = conform(std::move(grad), node->output(edge.output_nr), blame);
   accumulate(*claim(*node, edge.output_nr), std::move(grad));
 }
 
@@ -167,12 +180,15 @@ void Engine::find_paths(ArrayRef<Edge> roots) {
 void Engine::visit(Node& node) {
   Grads grads = take(node);
   if (const auto* hooks = node.hooks_or_null()) {
-    for (size_t i = 0; i < hooks->size(); ++i) {
-      const Node::OutputHook hook = (*hooks)[i];
-      Tensor& g = grads[hook.output_nr];
-      if (!hook.call || !g.defined()) continue;
-      if (Tensor replaced = hook.call(g); replaced.defined()) {
-        g = conform(std::move(replaced), node.output(hook.output_nr), node);
+    for (const bool last : {false, true}) {
+      for (size_t i = 0; i < hooks->size(); ++i) {
+        const Node::OutputHook hook = (*hooks)[i];
+        Tensor& g = grads[hook.output_nr];
+        if (!hook.call || !g.defined() || hook.last != last) continue;
+        if (Tensor replaced = hook.call(g); replaced.defined()) {
+          g = conform(std::move(replaced), node.output(hook.output_nr),
+                      [&] { return str("hook '", i, "' has changed the size of value"); });
+        }
       }
     }
   }
@@ -183,16 +199,16 @@ void Engine::visit(Node& node) {
     if (!leads_to_target(&node)) return;
   }
   SmallVector<Tensor, 4> results(node.next_edges().size(), Tensor());
-  node.apply(grads, results.data());
+  if (autograd::DetectAnomalyGuard::is_enabled()) [[unlikely]]
+    autograd::apply_watched(node, grads, results.data());
+  else
+    node.apply(grads, results.data());
   grads.clear();
   if (!options_.retain_graph) node.release_saved();
   for (size_t i = 0; i < results.size(); ++i) {
-    if (autograd::DetectAnomalyGuard::is_enabled() && results[i].defined() &&
-        results[i].is_floating_point()) {
-      TARN_CHECK(!results[i].isnan().any().item<bool>(), "Function '", node.name(),
-                 "' returned nan values in its ", i, "th output.");
-    }
-    send(node.next_edge(i), std::move(results[i]));
+    send(node.next_edge(i), std::move(results[i]), [&] {
+      return str("Function ", node.name(), " returned an invalid gradient at index ", i);
+    });
   }
 }
 
@@ -245,7 +261,8 @@ void run_backward(TensorList roots, TensorList gradients, const BackwardOptions&
     engine.find_paths(edges);
     const AutoGradMode mode(options.create_graph);
     for (size_t i = 0; i < roots.size(); ++i)
-      engine.send(edges[i], root_gradient(roots[i], gradients, i));
+      engine.send(edges[i], root_gradient(roots[i], gradients, i),
+                  [&] { return str("invalid gradient at index ", i); });
     engine.run();
   }
   for (size_t i = 0; i < accumulated.size(); ++i) {

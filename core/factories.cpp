@@ -24,15 +24,7 @@ std::atomic<ScalarType> default_dtype{kFloat};
 }
 
 void fill(const Tensor& out, const Scalar& value) {
-  FillValue number;
-  if (is_floating_point(out.dtype())) {
-    number.floating = value.toDouble();
-  } else {
-    number.is_integral = true;
-    number.integral =
-        visit(out.dtype(), [&]<class T>(T) { return static_cast<int64_t>(value.to<T>()); });
-  }
-  kernels(out.device()).fill(out.impl().view(), number);
+  kernels(out.device()).fill(out.impl().view(), detail::fill_value(value, out.dtype()));
 }
 
 // What every factory ends with.
@@ -55,20 +47,7 @@ TensorOptions with_default(const TensorOptions& options, ScalarType dtype) {
 Tensor make_like(const Tensor& x, const TensorOptions& options) {
   const ScalarType dtype = options.dtype_opt().value_or(x.dtype());
   const Device device = options.device_opt().value_or(x.device());
-  if (x.is_contiguous()) return detail::make_empty(x.sizes(), dtype, device);
-  // Dense strides in the order of x's.
-  const IntArrayRef sizes = x.sizes(), old = x.strides();
-  SmallVector<size_t, 6> order;
-  for (size_t d = 0; d < sizes.size(); ++d) order.push_back(d);
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return old[a] > old[b]; });
-  DimVector strides(sizes.size(), 1);
-  int64_t stride = 1;
-  for (size_t i = order.size(); i-- > 0;) {
-    strides[order[i]] = stride;
-    stride *= std::max<int64_t>(sizes[order[i]], 1);
-  }
-  const Tensor dense = detail::make_empty(sizes, dtype, device);
-  return TensorBase::from_storage(dense.storage(), dtype, sizes, strides);
+  return detail::make_result(x.sizes(), dtype, device, {&x, 1});
 }
 
 // Elements from the first to the last one in memory.
@@ -147,6 +126,37 @@ Tensor detail::make_empty(IntArrayRef sizes, ScalarType dtype, Device device) {
     bad_sizes(sizes, dtype);
   Storage storage = Storage::allocate(is_empty ? 0 : static_cast<size_t>(nbytes), device);
   return Tensor(IntrusivePtr<TensorImpl>::adopt(new TensorImpl(std::move(storage), dtype, sizes)));
+}
+
+FillValue detail::fill_value(const Scalar& value, ScalarType dtype) {
+  if (is_floating_point(dtype)) return {.floating = value.toDouble()};
+  const auto integral = [&]<class T>(T) { return static_cast<int64_t>(value.to<T>()); };
+  return {.integral = visit(dtype, integral), .is_integral = true};
+}
+
+Tensor detail::make_result(IntArrayRef sizes, ScalarType dtype, Device device,
+                           TensorList operands) {
+  Tensor out = make_empty(sizes, dtype, device);
+  if (std::all_of(operands.begin(), operands.end(),
+                  [](const Tensor& t) { return t.is_contiguous(); }))
+    return out;
+  const IntArrayRef first = operands[0].strides();
+  const bool alike = std::all_of(operands.begin(), operands.end(), [&](const Tensor& t) {
+    return t.sizes() == sizes && t.strides() == first;
+  });
+  if (alike && is_dense(sizes, first)) {
+    out.impl().set_geometry(sizes, first, 0);
+    return out;
+  }
+  SmallVector<DimVector, 4> strides;
+  SmallVector<IntArrayRef, 4> read;
+  for (const Tensor& t : operands) {
+    strides.push_back(DimVector(sizes.size(), 0));
+    broadcast_strides(t.sizes(), t.strides(), sizes, strides.back().data());
+  }
+  for (const DimVector& s : strides) read.push_back(s);
+  out.impl().set_geometry(sizes, strides_like(sizes, read), 0);
+  return out;
 }
 
 // --- Filled -------------------------------------------------------------------------------------
@@ -267,6 +277,13 @@ Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps,
   return finish(out, options);
 }
 
+Tensor logspace(const Scalar& start, const Scalar& end, int64_t steps, double base,
+                const TensorOptions& options) {
+  const Tensor powers =
+      pow(base, linspace(start, end, steps, options.dtype(kDouble).requires_grad(false)));
+  return finish(powers.to(options.dtype()), options);
+}
+
 // --- Like another tensor ------------------------------------------------------------------------
 
 Tensor empty_like(const Tensor& x, const TensorOptions& options) {
@@ -283,6 +300,26 @@ Tensor full_like(const Tensor& x, const Scalar& value, const TensorOptions& opti
   const Tensor out = make_like(x, options);
   fill(out, value);
   return finish(out, options);
+}
+
+// x's dtype and device, unless options has them.
+static TensorOptions options_like(const Tensor& x, const TensorOptions& options) {
+  return options.dtype(options.dtype_opt().value_or(x.dtype()))
+      .device(options.device_opt().value_or(x.device()));
+}
+
+Tensor Tensor::new_empty(IntArrayRef sizes, const TensorOptions& options) const {
+  return empty(sizes, options_like(*this, options));
+}
+Tensor Tensor::new_full(IntArrayRef sizes, const Scalar& value,
+                        const TensorOptions& options) const {
+  return full(sizes, value, options_like(*this, options));
+}
+Tensor Tensor::new_zeros(IntArrayRef sizes, const TensorOptions& options) const {
+  return new_full(sizes, 0, options);
+}
+Tensor Tensor::new_ones(IntArrayRef sizes, const TensorOptions& options) const {
+  return new_full(sizes, 1, options);
 }
 
 }  // namespace tarn

@@ -20,6 +20,12 @@ namespace detail {
 
 // Uninitialised and contiguous: what every op allocates its result with.
 Tensor make_empty(IntArrayRef sizes, ScalarType dtype, Device device);
+// The same for the result of an op on `operands`, laid out in memory as they are: with their
+// strides if they agree and leave no gaps, else dense in the order of theirs.
+Tensor make_result(IntArrayRef sizes, ScalarType dtype, Device device, TensorList operands);
+
+// `value` as an element of a tensor of `dtype`; throws ValueError where an integer cannot hold it.
+FillValue fill_value(const Scalar& value, ScalarType dtype);
 
 // The nested braces of tensor({{1, 2}, {3, 4}}): a number, a list of such, or a finished tensor.
 class TensorDataContainer {
@@ -110,6 +116,10 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step,
               const TensorOptions& options = {});
 // `steps` evenly spaced numbers from `start` to `end`, both included.
 Tensor linspace(const Scalar& start, const Scalar& end, int64_t steps,
+                const TensorOptions& options = {});
+
+// base to the powers linspace(start, end, steps).
+Tensor logspace(const Scalar& start, const Scalar& end, int64_t steps, double base = 10,
                 const TensorOptions& options = {});
 
 // --- Random numbers ------------------------------------------------------------------------------

@@ -29,9 +29,9 @@ inline Tensor operator^(const Tensor& a, const Operand& b) { return a.bitwise_xo
 inline Tensor operator+(const Scalar& a, const Tensor& b) { return b.add(a); }
 inline Tensor operator*(const Scalar& a, const Tensor& b) { return b.mul(a); }
 inline Tensor operator/(const Scalar& a, const Tensor& b) { return pointwise(op::Div{}, a, b); }
-inline Tensor operator-(const Scalar& a, const Tensor& b) {
-  return pointwise(op::Add{{}, {-1, -1}}, a, b);
-}
+// other - alpha self
+Tensor rsub(const Operand& self, const Operand& other, const Scalar& alpha = 1);
+inline Tensor operator-(const Scalar& a, const Tensor& b) { return rsub(b, a); }
 inline Tensor operator==(const Scalar& a, const Tensor& b) { return b.eq(a); }
 inline Tensor operator!=(const Scalar& a, const Tensor& b) { return b.ne(a); }
 inline Tensor operator<(const Scalar& a, const Tensor& b) { return b.gt(a); }
@@ -39,8 +39,53 @@ inline Tensor operator<=(const Scalar& a, const Tensor& b) { return b.ge(a); }
 inline Tensor operator>(const Scalar& a, const Tensor& b) { return b.lt(a); }
 inline Tensor operator>=(const Scalar& a, const Tensor& b) { return b.le(a); }
 
-// --- Reductions with more than one result or parameter
-//   --------------------------------------------
+// --- Pointwise with parameters -------------------------------------------------------------------
+// approximate: "none" (erf) or "tanh".
+Tensor gelu(const Tensor& x, std::string_view approximate = "none");
+inline Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01) {
+  return pointwise(op::LeakyRelu{{}, negative_slope}, x);
+}
+inline Tensor elu(const Tensor& x, double alpha = 1, double scale = 1, double input_scale = 1) {
+  return pointwise(op::Elu{{}, alpha, scale, input_scale}, x);
+}
+inline Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20) {
+  return pointwise(op::Softplus{{}, beta, threshold}, x);
+}
+inline Tensor clamp(const Tensor& x, std::optional<Scalar> min = std::nullopt,
+                    std::optional<Scalar> max = std::nullopt) {
+  return x.clamp(min, max);
+}
+inline Tensor clamp_min(const Tensor& x, const Scalar& min) { return x.clamp_min(min); }
+inline Tensor clamp_max(const Tensor& x, const Scalar& max) { return x.clamp_max(max); }
+
+// --- Reductions ---------------------------------------------------------------------------------
+inline Tensor sum(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) {
+  return x.sum(dtype);
+}
+inline Tensor sum(const Tensor& x, IntArrayRef dims, bool keepdim = false,
+                  std::optional<ScalarType> dtype = std::nullopt) {
+  return x.sum(dims, keepdim, dtype);
+}
+inline Tensor mean(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) {
+  return x.mean(dtype);
+}
+inline Tensor mean(const Tensor& x, IntArrayRef dims, bool keepdim = false,
+                   std::optional<ScalarType> dtype = std::nullopt) {
+  return x.mean(dims, keepdim, dtype);
+}
+inline Tensor prod(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) {
+  return x.prod(dtype);
+}
+inline Tensor max(const Tensor& x) { return x.max(); }
+inline Tensor min(const Tensor& x) { return x.min(); }
+inline Tensor any(const Tensor& x) { return x.any(); }
+inline Tensor any(const Tensor& x, int64_t dim, bool keepdim = false) {
+  return x.any(dim, keepdim);
+}
+inline Tensor all(const Tensor& x) { return x.all(); }
+inline Tensor all(const Tensor& x, int64_t dim, bool keepdim = false) {
+  return x.all(dim, keepdim);
+}
 inline Tensor amax(const Tensor& x, IntArrayRef dims = {}, bool keepdim = false) {
   return x.amax(dims, keepdim);
 }
@@ -64,13 +109,24 @@ inline Tensor argmin(const Tensor& x, std::optional<int64_t> dim = std::nullopt,
                      bool keepdim = false) {
   return x.argmin(dim, keepdim);
 }
-inline Tensor var(const Tensor& x, bool unbiased = true) { return x.var(unbiased); }
-inline Tensor var(const Tensor& x, IntArrayRef dims, bool unbiased = true, bool keepdim = false) {
+inline Tensor var(const Tensor& x, std::same_as<bool> auto unbiased) { return x.var(unbiased); }
+inline Tensor var(const Tensor& x, IntArrayRef dims = {}, bool unbiased = true,
+                  bool keepdim = false) {
   return x.var(dims, unbiased, keepdim);
 }
-inline Tensor std(const Tensor& x, bool unbiased = true) { return x.std(unbiased); }
-inline Tensor std(const Tensor& x, IntArrayRef dims, bool unbiased = true, bool keepdim = false) {
+inline Tensor std(const Tensor& x, std::same_as<bool> auto unbiased) { return x.std(unbiased); }
+inline Tensor std(const Tensor& x, IntArrayRef dims = {}, bool unbiased = true,
+                  bool keepdim = false) {
   return x.std(dims, unbiased, keepdim);
+}
+inline Tensor var(const Tensor& x, int dim) { return x.var(dim); }
+inline Tensor std(const Tensor& x, int dim) { return x.std(dim); }
+inline std::tuple<Tensor, Tensor> median(const Tensor& x, int64_t dim, bool keepdim = false) {
+  return x.median(dim, keepdim);
+}
+inline Tensor median(const Tensor& x) { return x.median(); }
+inline Tensor count_nonzero(const Tensor& x, IntArrayRef dims = {}) {
+  return x.count_nonzero(dims);
 }
 std::tuple<Tensor, Tensor> var_mean(const Tensor& x, IntArrayRef dims = {}, bool unbiased = true,
                                     bool keepdim = false);
@@ -86,7 +142,9 @@ inline Tensor lerp(const Tensor& start, const Tensor& end, const Operand& weight
 }
 
 // --- Copies and shapes (core/ops_copy.cpp, core/ops_shape.cpp) ----------------------------------
-inline Tensor clone(const Tensor& x) { return x.clone(); }
+inline Tensor clone(const Tensor& x, MemoryFormat format = MemoryFormat::Preserve) {
+  return x.clone(format);
+}
 inline Tensor detach(const Tensor& x) { return x.detach(); }
 inline Tensor reshape(const Tensor& x, IntArrayRef sizes) { return x.reshape(sizes); }
 inline Tensor flatten(const Tensor& x, int64_t start_dim = 0, int64_t end_dim = -1) {
@@ -113,6 +171,9 @@ inline Tensor select(const Tensor& x, int64_t dim, int64_t index) { return x.sel
 inline Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1) {
   return x.diagonal(offset, dim1, dim2);
 }
+inline Tensor roll(const Tensor& x, IntArrayRef shifts, IntArrayRef dims = {}) {
+  return x.roll(shifts, dims);
+}
 inline Tensor flip(const Tensor& x, IntArrayRef dims) { return x.flip(dims); }
 inline std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0) {
   return x.chunk(chunks, dim);
@@ -130,6 +191,9 @@ inline Tensor concat(TensorList tensors, int64_t dim = 0) { return cat(tensors, 
 Tensor stack(TensorList tensors, int64_t dim = 0);
 Tensor vstack(TensorList tensors);
 Tensor hstack(TensorList tensors);
+// One tensor for each 1-d input, all of the shape that their lengths make; "xy" swaps the first two
+// dimensions.
+std::vector<Tensor> meshgrid(TensorList tensors, std::string_view indexing = "ij");
 std::vector<Tensor> broadcast_tensors(TensorList tensors);
 Tensor broadcast_to(const Tensor& x, IntArrayRef sizes);
 // The dtype of an op's result on these operands.
@@ -155,6 +219,8 @@ inline Tensor masked_select(const Tensor& x, const Tensor& mask) { return x.mask
 inline Tensor masked_fill(const Tensor& x, const Tensor& mask, const Scalar& value) {
   return x.masked_fill(mask, value);
 }
+// The positions at which condition is true, a tensor for each dimension.
+std::vector<Tensor> where(const Tensor& condition);
 inline Tensor nonzero(const Tensor& x) { return x.nonzero(); }
 inline std::tuple<Tensor, Tensor> sort(const Tensor& x, int64_t dim = -1, bool descending = false) {
   return x.sort(dim, descending);
@@ -201,6 +267,14 @@ inline Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, const Sca
                     const Scalar& alpha = 1) {
   return x.addmm(a, b, beta, alpha);
 }
+inline Tensor baddbmm(const Tensor& x, const Tensor& a, const Tensor& b, const Scalar& beta = 1,
+                      const Scalar& alpha = 1) {
+  return x.baddbmm(a, b, beta, alpha);
+}
+inline Tensor cross(const Tensor& a, const Tensor& b, std::optional<int64_t> dim = std::nullopt) {
+  return a.cross(b, dim);
+}
+inline Tensor diag(const Tensor& x, int64_t diagonal = 0) { return x.diag(diagonal); }
 Tensor outer(const Tensor& a, const Tensor& b);
 // x (..., in) @ weight^T + bias, with weight (out, in) and bias (out) or undefined; one fused
 // kernel.

@@ -116,6 +116,7 @@ void expand_mask(const Tensor& self, size_t dim, const Tensor& mask, std::vector
         "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool "
         "instead.");
   }
+  if (!mask.is_cpu()) check_same_device("index", self.device(), mask.device());
   const Tensor positions = mask.to(self.device(), kBool).nonzero();
   for (size_t d = 0; d < mask.sizes().size(); ++d)
     entries[dim + d] = positions.select(1, static_cast<int64_t>(d));
@@ -129,6 +130,7 @@ Tensor as_index(const char* op, const Tensor& index, Device device) {
                         "] tensors used as indices must be long, int, byte or bool tensors, got ",
                         index.dtype()));
   }
+  if (!index.is_cpu()) check_same_device(op, device, index.device());
   return index.to(device, kLong);
 }
 

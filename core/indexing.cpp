@@ -178,10 +178,7 @@ const Tensor& Tensor::index_put_(ArrayRef<TensorIndex> indices, const Tensor& va
         str("[index_put_] Index put requires the source and destination dtypes match, got ",
             dtype(), " for the destination and ", values.dtype(), " for the source."));
   }
-  if (values.device() != device() && values.dim() > 0) {
-    throw DeviceError(
-        str("[index_put_] the tensor is on ", device(), ", the values on ", values.device()));
-  }
+  if (values.dim() > 0) check_same_device("index_put_", device(), values.device());
   const detail::IndexPlan plan = detail::plan_indices("index_put_", target, applied.entries);
   detail::put_("index_put_", "IndexPutBackward0", target, plan,
                broadcast_values(values.to(device()), plan.sizes),

@@ -1,5 +1,6 @@
 #include "tarn/core/node.h"
 
+#include "tarn/core/autograd.h"
 #include "tarn/core/factories.h"
 #include "tarn/core/grad_state.h"
 #include "tarn/core/shape.h"
@@ -22,7 +23,10 @@ std::string describe(const Tensor& t) { return str("[", t.toString(), " ", t.siz
 
 // --- Node ---------------------------------------------------------------------------------------
 
-Node::Node() : sequence_(next_sequence.fetch_add(1, std::memory_order_relaxed)) {}
+Node::Node() : sequence_(next_sequence.fetch_add(1, std::memory_order_relaxed)) {
+  if (autograd::DetectAnomalyGuard::is_enabled()) [[unlikely]]
+    trace_ = std::make_unique<std::string>(autograd::forward_trace());
+}
 
 Node::~Node() = default;
 
@@ -62,6 +66,16 @@ Tensor Node::saved(size_t i) {
              "time or if you need to access saved tensors after calling backward. [",
              name(), "]");
   return saved_[i].unpack(*this);
+}
+
+std::string node_name(std::string_view op, int variant) {
+  std::string name;
+  bool upper = true;  // a letter that begins a word or follows a digit
+  for (char c : op) {
+    if (c != '_') name += static_cast<char>(upper ? std::toupper(c) : c);
+    upper = c == '_' || std::isdigit(c);
+  }
+  return str(name, "Backward", variant);
 }
 
 std::vector<Node::OutputHook>& Node::hooks() {
@@ -137,10 +151,19 @@ void AccumulateGrad::apply(TensorList grads, Tensor*) {
   if (!leaf_) return;
   Tensor& total = grad_state(*leaf_).grad;
   if (!total.defined()) {
+    // Gradients are laid out as their leaf, or contiguous where that has gaps.
+    const bool by_rows = leaf_->contiguous || !is_dense(leaf_->sizes(), leaf_->strides());
+    const bool fits = by_rows ? g.is_contiguous() : g.strides() == leaf_->strides();
     // Nobody else holds a gradient that was just computed: keep it instead of a copy.
     const bool ours = !GradMode::is_enabled() && g.use_count() == 1 &&
-                      g.storage().use_count() == 1 && g.is_contiguous() && !g.requires_grad();
-    total = ours ? g : g.clone();
+                      g.storage().use_count() == 1 && fits && !g.requires_grad();
+    if (ours) {
+      total = g;
+    } else if (by_rows) {
+      total = g.clone(MemoryFormat::Contiguous);
+    } else {
+      total = empty_strided(leaf_->sizes(), leaf_->strides(), g.options()).copy_(g);
+    }
   } else if (GradMode::is_enabled()) {
     total = total + g;
   } else {
@@ -282,7 +305,8 @@ IntrusivePtr<Node> TensorBase::grad_fn() const {
 bool TensorBase::requires_grad() const {
   const TensorImpl& t = impl();
   if (t.requires_grad || t.grad_fn) return true;
-  return t.base && static_cast<bool>(grad_fn());
+  // A view made without recording needs gradients if its base does, though it leads to none.
+  return t.base && (static_cast<bool>(grad_fn()) || (t.made_without_grad && has_history(*t.base)));
 }
 
 void check_inplace(const char* op, const Tensor& t, bool others_require_grad) {
@@ -290,23 +314,21 @@ void check_inplace(const char* op, const Tensor& t, bool others_require_grad) {
   if (has_internal_overlap(impl.view())) {
     throw Error(str("[", op,
                     "] unsupported operation: more than one element of the written-to tensor "
-                    "refers to a single "
-                    "memory location. HINT: clone() the tensor before performing the operation"));
+                    "refers to a single memory location. Please clone() the tensor before "
+                    "performing the operation."));
   }
   if (!GradMode::is_enabled() || !(others_require_grad || t.requires_grad())) return;
+  if (impl.base) {
+    TARN_CHECK(!impl.made_without_grad, "[", op,
+               "] A view was created in no_grad mode and is being modified inplace with grad mode "
+               "enabled. HINT: make the view and write to it in the same mode");
+    TARN_CHECK(!(t.requires_grad() && !impl.base->grad_fn), "[", op,
+               "] a view of a leaf Variable that requires grad is being used in an in-place "
+               "operation. HINT: write under NoGradGuard");
+  }
   TARN_CHECK(!(impl.requires_grad && !impl.grad_fn), "[", op,
              "] a leaf Variable that requires grad is being used in an in-place operation. HINT: "
-             "write under "
-             "NoGradGuard");
-  if (!impl.base) return;
-  TARN_CHECK(!(impl.base->requires_grad && !impl.base->grad_fn), "[", op,
-             "] a view of a leaf Variable that requires grad is being used in an in-place "
-             "operation. HINT: write "
-             "under NoGradGuard");
-  TARN_CHECK(!impl.made_without_grad, "[", op,
-             "] A view was created in no_grad mode and is being modified inplace with grad mode "
-             "enabled. HINT: make "
-             "the view and write to it in the same mode");
+             "write under NoGradGuard");
 }
 
 void inplace_history(const Tensor& t, IntrusivePtr<Node> node) {
@@ -315,13 +337,19 @@ void inplace_history(const Tensor& t, IntrusivePtr<Node> node) {
   if (!node) return;
   if (!impl.base) {
     set_history(t, std::move(node));
-    return;
+  } else {
+    node->add_output(impl);
+    const Tensor base(impl.base);
+    set_history(base, IntrusivePtr<Node>::adopt(new CopySlices(base, impl, std::move(node))));
+    impl.grad_fn = nullptr;
+    impl.grad_fn_version = version_of(impl) - 1;  // made anew from the base when next asked for
   }
-  node->add_output(impl);
-  const Tensor base(impl.base);
-  set_history(base, IntrusivePtr<Node>::adopt(new CopySlices(base, impl, std::move(node))));
-  impl.grad_fn = nullptr;
-  impl.grad_fn_version = version_of(impl) - 1;  // made anew from the base when next asked for
+  if (t.retains_grad()) {
+    // The gradient to keep is that of what is written. The old node's hook ends with `self`.
+    impl.grad_state->self.reset();
+    impl.grad_state->retains_grad = false;
+    t.retain_grad();
+  }
 }
 
 }  // namespace tarn

@@ -72,12 +72,15 @@ class Node : public RefCounted {
   // The i-th saved tensor. Throws if it was freed by an earlier backward() or changed in place.
   Tensor saved(size_t i);
   bool was_released() const { return released_; }
+  // Where the node was made, if that was in anomaly mode, else null.
+  const std::string* trace() const { return trace_.get(); }
 
   // Hooks on the gradient of an output, in the order they were added; removed ones are empty.
   using Hook = std::function<Tensor(const Tensor&)>;
   struct OutputHook {
     uint32_t output_nr;
     Hook call;
+    bool last = false;  // called after the others: what retain_grad() keeps
   };
   std::vector<OutputHook>& hooks();
   const std::vector<OutputHook>* hooks_or_null() const { return hooks_.get(); }
@@ -95,6 +98,7 @@ class Node : public RefCounted {
  private:
   friend class Engine;
   std::unique_ptr<std::vector<OutputHook>> hooks_;
+  std::unique_ptr<std::string> trace_;
   // Gradients gathered by the backward pass that has claimed this node (core/engine.cpp).
   std::atomic<void*> claimed_by_{nullptr};
   Tensor gathered_;
@@ -118,6 +122,9 @@ class Backward {
   TensorList grads_;
   Tensor* results_;
 };
+
+// PyTorch's name for the node of an op: node_name("log_sigmoid", 0) is "LogSigmoidBackward0".
+std::string node_name(std::string_view op, int variant);
 
 // True when an op on these tensors has to be recorded.
 bool needs_grad(std::initializer_list<const Tensor*> inputs);

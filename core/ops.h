@@ -7,6 +7,7 @@
 // anything changes.
 #pragma once
 
+#include <concepts>
 #include <string_view>
 #include <tuple>
 
@@ -55,7 +56,7 @@ class Tensor : public TensorBase {
   Tensor type_as(const Tensor& other) const { return to(other); }
   Tensor cpu() const { return to(Device(kCPU)); }
   Tensor cuda(int64_t index = 0) const { return to(Device(kCUDA, index)); }
-  Tensor clone() const;
+  Tensor clone(MemoryFormat format = MemoryFormat::Preserve) const;
   Tensor contiguous() const;
   // Without history, sharing bytes. In-place writes through data() escape the version check.
   Tensor detach() const;
@@ -69,6 +70,11 @@ class Tensor : public TensorBase {
   const Tensor& fill_(const Tensor& value) const;
   const Tensor& zero_() const { return fill_(0); }
   const Tensor& resize_(IntArrayRef sizes) const;
+  // With this tensor's dtype and device, unless options has them.
+  Tensor new_empty(IntArrayRef sizes, const TensorOptions& options = {}) const;
+  Tensor new_full(IntArrayRef sizes, const Scalar& value, const TensorOptions& options = {}) const;
+  Tensor new_zeros(IntArrayRef sizes, const TensorOptions& options = {}) const;
+  Tensor new_ones(IntArrayRef sizes, const TensorOptions& options = {}) const;
 
   // --- Views and shapes (core/ops_shape.cpp) --------------------------------------------------
   Tensor view(IntArrayRef sizes) const;  // throws where the strides do not allow it: reshape copies
@@ -83,7 +89,11 @@ class Tensor : public TensorBase {
   Tensor permute(IntArrayRef dims) const;
   Tensor transpose(int64_t dim0, int64_t dim1) const;
   const Tensor& transpose_(int64_t dim0, int64_t dim1) const;
+  const Tensor& squeeze_() const;
+  const Tensor& squeeze_(int64_t dim) const;
+  const Tensor& unsqueeze_(int64_t dim) const;
   Tensor t() const;
+  const Tensor& t_() const { return dim() < 2 ? *this : transpose_(0, 1); }
   Tensor mT() const { return transpose(-2, -1); }
   Tensor movedim(int64_t source, int64_t destination) const;
   Tensor expand(IntArrayRef sizes) const;
@@ -97,10 +107,13 @@ class Tensor : public TensorBase {
   Tensor diagonal(int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1) const;
   Tensor unfold(int64_t dim, int64_t size, int64_t step) const;
   Tensor repeat(IntArrayRef repeats) const;
+  Tensor repeat_interleave(int64_t repeats, std::optional<int64_t> dim = std::nullopt) const;
+  Tensor roll(IntArrayRef shifts, IntArrayRef dims = {}) const;
   Tensor flip(IntArrayRef dims) const;
   std::vector<Tensor> chunk(int64_t chunks, int64_t dim = 0) const;
   std::vector<Tensor> split(int64_t split_size, int64_t dim = 0) const;
   std::vector<Tensor> split(IntArrayRef split_sizes, int64_t dim = 0) const;
+  std::vector<Tensor> tensor_split(int64_t sections, int64_t dim = 0) const;
   std::vector<Tensor> unbind(int64_t dim = 0) const;
   Tensor sum_to_size(IntArrayRef sizes) const;  // undoes a broadcast by summing
   Tensor tril(int64_t diagonal = 0) const;
@@ -115,6 +128,10 @@ class Tensor : public TensorBase {
                            bool accumulate = false) const;
   const Tensor& index_put_(ArrayRef<indexing::TensorIndex> indices, const Scalar& value,
                            bool accumulate = false) const;
+  Tensor index_put(ArrayRef<indexing::TensorIndex> indices, const Tensor& values,
+                   bool accumulate = false) const;
+  Tensor index_copy(int64_t dim, const Tensor& index, const Tensor& source) const;
+  Tensor index_fill(int64_t dim, const Tensor& index, const Scalar& value) const;
   Tensor index_select(int64_t dim, const Tensor& index) const;
   const Tensor& index_add_(int64_t dim, const Tensor& index, const Tensor& source,
                            const Scalar& alpha = 1) const;
@@ -138,7 +155,7 @@ class Tensor : public TensorBase {
   Tensor nonzero() const;  // (count, dim) int64
 
   // --- Pointwise (formulas: kernels/unary_ops.h, binary_ops.h) --------------------------------
-  Tensor neg() const { return pointwise(op::Neg{}, *this); }
+  Tensor neg() const;
   Tensor abs() const { return pointwise(op::Abs{}, *this); }
   Tensor sign() const { return pointwise(op::Sign{}, *this); }
   Tensor square() const;  // of bool: int64
@@ -176,6 +193,11 @@ class Tensor : public TensorBase {
   // Either bound may be left out.
   Tensor clamp(std::optional<Scalar> min = std::nullopt,
                std::optional<Scalar> max = std::nullopt) const;
+  Tensor clamp(const Tensor& min, const Tensor& max = {}) const;
+  Tensor clip(std::optional<Scalar> min = std::nullopt,
+              std::optional<Scalar> max = std::nullopt) const {
+    return clamp(min, max);
+  }
   Tensor clamp_min(const Scalar& min) const { return clamp(min); }
   Tensor clamp_max(const Scalar& max) const { return clamp(std::nullopt, max); }
 
@@ -212,9 +234,7 @@ class Tensor : public TensorBase {
   Tensor bitwise_xor(const Operand& other) const {
     return pointwise(op::BitwiseXor{}, *this, other);
   }
-  Tensor lerp(const Tensor& end, const Operand& weight) const {
-    return pointwise(op::Lerp{}, *this, end, weight);
-  }
+  Tensor lerp(const Tensor& end, const Operand& weight) const;
   Tensor addcmul(const Tensor& a, const Tensor& b, const Scalar& value = 1) const;
   Tensor addcdiv(const Tensor& a, const Tensor& b, const Scalar& value = 1) const;
 
@@ -222,7 +242,10 @@ class Tensor : public TensorBase {
   const Tensor& sub_(const Operand& other, const Scalar& alpha = 1) const;
   const Tensor& mul_(const Operand& other) const { return pointwise_(op::Mul{}, *this, other); }
   const Tensor& div_(const Operand& other) const { return pointwise_(op::Div{}, *this, other); }
-  const Tensor& pow_(const Operand& other) const { return pointwise_(op::Pow{}, *this, other); }
+  const Tensor& floor_divide_(const Operand& other) const;
+  const Tensor& remainder_(const Operand& other) const;
+  const Tensor& fmod_(const Operand& other) const;
+  const Tensor& pow_(const Operand& exponent) const;
   const Tensor& neg_() const { return pointwise_(op::Neg{}, *this); }
   const Tensor& abs_() const { return pointwise_(op::Abs{}, *this); }
   const Tensor& sqrt_() const { return pointwise_(op::Sqrt{}, *this); }
@@ -231,6 +254,11 @@ class Tensor : public TensorBase {
   const Tensor& square_() const { return pointwise_(op::Square{}, *this); }
   const Tensor& exp_() const { return pointwise_(op::Exp{}, *this); }
   const Tensor& log_() const { return pointwise_(op::Log{}, *this); }
+  const Tensor& expm1_() const { return pointwise_(op::Expm1{}, *this); }
+  const Tensor& log1p_() const { return pointwise_(op::Log1p{}, *this); }
+  const Tensor& erf_() const { return pointwise_(op::Erf{}, *this); }
+  const Tensor& sign_() const { return pointwise_(op::Sign{}, *this); }
+  const Tensor& trunc_() const { return pointwise_(op::Trunc{}, *this); }
   const Tensor& sin_() const { return pointwise_(op::Sin{}, *this); }
   const Tensor& cos_() const { return pointwise_(op::Cos{}, *this); }
   const Tensor& floor_() const { return pointwise_(op::Floor{}, *this); }
@@ -243,9 +271,7 @@ class Tensor : public TensorBase {
                        std::optional<Scalar> max = std::nullopt) const;
   const Tensor& clamp_min_(const Scalar& min) const { return clamp_(min); }
   const Tensor& clamp_max_(const Scalar& max) const { return clamp_(std::nullopt, max); }
-  const Tensor& lerp_(const Tensor& end, const Operand& weight) const {
-    return pointwise_(op::Lerp{}, *this, end, weight);
-  }
+  const Tensor& lerp_(const Tensor& end, const Operand& weight) const;
   const Tensor& addcmul_(const Tensor& a, const Tensor& b, const Scalar& value = 1) const;
   const Tensor& addcdiv_(const Tensor& a, const Tensor& b, const Scalar& value = 1) const;
   const Tensor& operator+=(const Operand& other) const { return add_(other); }
@@ -290,8 +316,12 @@ class Tensor : public TensorBase {
   // Values and their int64 positions along dim; the first where several are equal.
   std::tuple<Tensor, Tensor> max(int64_t dim, bool keepdim = false) const;
   std::tuple<Tensor, Tensor> min(int64_t dim, bool keepdim = false) const;
+  // The lower middle one and its position; NaN if there is one.
+  std::tuple<Tensor, Tensor> median(int64_t dim, bool keepdim = false) const;
+  Tensor median() const;
   Tensor argmax(std::optional<int64_t> dim = std::nullopt, bool keepdim = false) const;
   Tensor argmin(std::optional<int64_t> dim = std::nullopt, bool keepdim = false) const;
+  Tensor count_nonzero(IntArrayRef dims = {}) const { return ne(0).sum(dims); }
   Tensor any() const { return reduce(op::Any{}, *this); }
   Tensor any(int64_t dim, bool keepdim = false) const {
     return reduce(op::Any{}, *this, dim, keepdim);
@@ -300,11 +330,11 @@ class Tensor : public TensorBase {
   Tensor all(int64_t dim, bool keepdim = false) const {
     return reduce(op::All{}, *this, dim, keepdim);
   }
-  // unbiased: divides by n - 1.
-  Tensor var(bool unbiased = true) const { return var(IntArrayRef(), unbiased); }
-  Tensor var(IntArrayRef dims, bool unbiased = true, bool keepdim = false) const;
-  Tensor std(bool unbiased = true) const { return std(IntArrayRef(), unbiased); }
-  Tensor std(IntArrayRef dims, bool unbiased = true, bool keepdim = false) const;
+  // unbiased: divides by n - 1. var(true) is all of x; in var(1) the number is a dimension.
+  Tensor var(std::same_as<bool> auto unbiased) const { return var(IntArrayRef(), unbiased); }
+  Tensor var(IntArrayRef dims = {}, bool unbiased = true, bool keepdim = false) const;
+  Tensor std(std::same_as<bool> auto unbiased) const { return std(IntArrayRef(), unbiased); }
+  Tensor std(IntArrayRef dims = {}, bool unbiased = true, bool keepdim = false) const;
   Tensor norm(const Scalar& p = 2) const { return norm(p, IntArrayRef()); }
   Tensor norm(const Scalar& p, IntArrayRef dims, bool keepdim = false) const;
   Tensor logsumexp(IntArrayRef dims, bool keepdim = false) const;
@@ -337,6 +367,16 @@ class Tensor : public TensorBase {
   Tensor dot(const Tensor& other) const;
   Tensor addmm(const Tensor& a, const Tensor& b, const Scalar& beta = 1,
                const Scalar& alpha = 1) const;
+  const Tensor& addmm_(const Tensor& a, const Tensor& b, const Scalar& beta = 1,
+                       const Scalar& alpha = 1) const;
+  Tensor addmv(const Tensor& matrix, const Tensor& vector, const Scalar& beta = 1,
+               const Scalar& alpha = 1) const;
+  Tensor baddbmm(const Tensor& a, const Tensor& b, const Scalar& beta = 1,
+                 const Scalar& alpha = 1) const;
+  // Of vectors of length 3 along dim; the first such dimension if left out.
+  Tensor cross(const Tensor& other, std::optional<int64_t> dim = std::nullopt) const;
+  Tensor trace() const;
+  Tensor diag(int64_t diagonal = 0) const;  // a matrix with this diagonal, or a matrix's diagonal
   Tensor softmax(int64_t dim, std::optional<ScalarType> dtype = std::nullopt) const;
   Tensor log_softmax(int64_t dim, std::optional<ScalarType> dtype = std::nullopt) const;
 
@@ -392,23 +432,6 @@ inline Tensor isfinite(const Tensor& x) { return x.isfinite(); }
 inline Tensor log_sigmoid(const Tensor& x) { return pointwise(op::LogSigmoid{}, x); }
 inline Tensor silu(const Tensor& x) { return pointwise(op::Silu{}, x); }
 inline Tensor mish(const Tensor& x) { return pointwise(op::Mish{}, x); }
-// approximate: "none" (erf) or "tanh".
-Tensor gelu(const Tensor& x, std::string_view approximate = "none");
-inline Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01) {
-  return pointwise(op::LeakyRelu{{}, negative_slope}, x);
-}
-inline Tensor elu(const Tensor& x, double alpha = 1, double scale = 1, double input_scale = 1) {
-  return pointwise(op::Elu{{}, alpha, scale, input_scale}, x);
-}
-inline Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20) {
-  return pointwise(op::Softplus{{}, beta, threshold}, x);
-}
-inline Tensor clamp(const Tensor& x, std::optional<Scalar> min = std::nullopt,
-                    std::optional<Scalar> max = std::nullopt) {
-  return x.clamp(min, max);
-}
-inline Tensor clamp_min(const Tensor& x, const Scalar& min) { return x.clamp_min(min); }
-inline Tensor clamp_max(const Tensor& x, const Scalar& max) { return x.clamp_max(max); }
 
 inline Tensor add(const Tensor& a, const Operand& b, const Scalar& alpha = 1) {
   return a.add(b, alpha);
@@ -457,34 +480,6 @@ inline Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, const S
 }
 // A tensor of zeros like x: the constant 0 of a formula.
 Tensor zero_of(const Tensor& x);
-
-inline Tensor sum(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) {
-  return x.sum(dtype);
-}
-inline Tensor sum(const Tensor& x, IntArrayRef dims, bool keepdim = false,
-                  std::optional<ScalarType> dtype = std::nullopt) {
-  return x.sum(dims, keepdim, dtype);
-}
-inline Tensor mean(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) {
-  return x.mean(dtype);
-}
-inline Tensor mean(const Tensor& x, IntArrayRef dims, bool keepdim = false,
-                   std::optional<ScalarType> dtype = std::nullopt) {
-  return x.mean(dims, keepdim, dtype);
-}
-inline Tensor prod(const Tensor& x, std::optional<ScalarType> dtype = std::nullopt) {
-  return x.prod(dtype);
-}
-inline Tensor max(const Tensor& x) { return x.max(); }
-inline Tensor min(const Tensor& x) { return x.min(); }
-inline Tensor any(const Tensor& x) { return x.any(); }
-inline Tensor any(const Tensor& x, int64_t dim, bool keepdim = false) {
-  return x.any(dim, keepdim);
-}
-inline Tensor all(const Tensor& x) { return x.all(); }
-inline Tensor all(const Tensor& x, int64_t dim, bool keepdim = false) {
-  return x.all(dim, keepdim);
-}
 
 }  // namespace tarn
 

@@ -5,19 +5,34 @@
 #include "tarn/core/grad_state.h"
 #include "tarn/core/node.h"
 #include "tarn/core/shape.h"
+#include "tarn/device/memory.h"
 
 namespace tarn {
 namespace {
 
-// Same shape, any dtypes.
+// Between devices bytes travel densely, in the smaller of the two dtypes.
+void copy_across(const Tensor& out, const Tensor& from) {
+  const bool widens = out.element_size() > from.element_size();
+  const ScalarType dtype = widens ? from.dtype() : out.dtype();
+  const Tensor sent = from.to(dtype).contiguous();
+  const bool lands = out.dtype() == dtype && out.is_contiguous();
+  const Tensor landing = lands ? out : detail::make_empty(out.sizes(), dtype, out.device());
+  copy_bytes(landing.data_ptr(), out.device(), sent.data_ptr(), from.device(), sent.nbytes());
+  if (!lands) kernels(out.device()).copy(out.impl().view(), landing.impl().view());
+}
+
+// Same shape, any dtypes and devices. Outside of the graph.
 void copy_values(const Tensor& out, const Tensor& from) {
+  if (!(out.device() == from.device())) return copy_across(out, from.detach());
   const KernelTable& table = kernels(out.device());
   if (!table.copy) missing_kernel("copy_", table);
   table.copy(out.impl().view(), from.impl().view());
 }
 
-Tensor copied(const Tensor& x, ScalarType dtype, Device device, const char* name) {
-  Tensor out = detail::make_empty(x.sizes(), dtype, device);
+Tensor copied(const Tensor& x, ScalarType dtype, Device device, MemoryFormat format,
+              const char* name) {
+  Tensor out = format == MemoryFormat::Preserve ? detail::make_result(x.sizes(), dtype, device, x)
+                                                : detail::make_empty(x.sizes(), dtype, device);
   copy_values(out, x);
   if (is_floating_point(dtype) && needs_grad({&x})) {
     record(out, name, {&x}, {},
@@ -35,7 +50,10 @@ Tensor Tensor::to(const TensorOptions& options, bool, bool copy) const {
   const ScalarType dtype = options.dtype_opt().value_or(this->dtype());
   const Device device = options.device_opt().value_or(this->device());
   if (!copy && dtype == this->dtype() && device == this->device()) return *this;
-  return copied(*this, dtype, device, "ToCopyBackward0");
+  // Gaps and overlaps are not worth keeping, and nor is the order then.
+  const MemoryFormat format =
+      is_dense(sizes(), strides()) ? MemoryFormat::Preserve : MemoryFormat::Contiguous;
+  return copied(*this, dtype, device, format, "ToCopyBackward0");
 }
 
 Tensor Tensor::to(ScalarType dtype, bool non_blocking, bool copy) const {
@@ -51,9 +69,13 @@ Tensor Tensor::to(const Tensor& other, bool non_blocking, bool copy) const {
   return to(other.options(), non_blocking, copy);
 }
 
-Tensor Tensor::clone() const { return copied(*this, dtype(), device(), "CloneBackward0"); }
+Tensor Tensor::clone(MemoryFormat format) const {
+  return copied(*this, dtype(), device(), format, "CloneBackward0");
+}
 
-Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
+Tensor Tensor::contiguous() const {
+  return is_contiguous() ? *this : clone(MemoryFormat::Contiguous);
+}
 
 Tensor Tensor::detach() const { return alias(*this, sizes(), strides(), storage_offset(), false); }
 
@@ -86,9 +108,10 @@ void Tensor::set_data(const Tensor& other) const {
 const Tensor& Tensor::copy_(const Tensor& source, bool) const {
   if (is_same(source)) return *this;
   if (!is_broadcastable_to(source.sizes(), sizes())) {
-    throw ShapeError(str("[copy_] The expanded size of the tensor ", sizes(),
-                         " must match the existing size ", source.sizes(),
-                         " at every non-singleton dimension"));
+    throw ShapeError(str("[copy_] output with shape ", sizes(),
+                         " doesn't match the broadcast shape ", source.sizes(),
+                         ": the expanded size of the tensor must match the existing size at every "
+                         "non-singleton dimension"));
   }
   const bool recorded = is_floating_point() && needs_grad({this, &source});
   check_inplace("copy_", *this, recorded);
@@ -102,7 +125,9 @@ const Tensor& Tensor::copy_(const Tensor& source, bool) const {
   {
     const NoGradGuard guard;
     // Bytes that are read and written are read first.
-    const Tensor from = source.storage().is_same(storage()) ? source.clone() : source;
+    Tensor from = source.storage().is_same(storage()) ? source.clone() : source;
+    // What repeats is sent once.
+    if (from.device() != device() && from.numel() < numel()) from = from.to(device());
     copy_values(*this, from.expand(sizes()));
   }
   inplace_history(*this, std::move(node));
@@ -119,9 +144,7 @@ const Tensor& Tensor::fill_(const Scalar& value) const {
   }
   const KernelTable& table = kernels(device());
   if (!table.fill) missing_kernel("fill_", table);
-  FillValue fill{.floating = value.toDouble(), .is_integral = !value.isFloatingPoint()};
-  if (fill.is_integral) fill.integral = value.toLong();
-  table.fill(impl().view(), fill);
+  table.fill(impl().view(), detail::fill_value(value, dtype()));
   inplace_history(*this, std::move(node));
   return *this;
 }
@@ -134,11 +157,11 @@ const Tensor& Tensor::fill_(const Tensor& value) const {
 
 const Tensor& Tensor::resize_(IntArrayRef sizes) const {
   TARN_CHECK(!requires_grad(), "cannot resize variables that require grad");
-  TARN_CHECK(!is_view(), "resize_: a view cannot be resized; resize its base");
   const Tensor larger = detail::make_empty(sizes, dtype(), device());
   TensorImpl& t = impl();
   const size_t needed = static_cast<size_t>((t.offset + larger.numel()) * element_size());
   if (needed > t.storage.nbytes()) {
+    TARN_CHECK(!is_view(), "resize_: a view cannot grow beyond its storage; resize its base");
     // The old bytes keep their place at the front.
     if (t.storage.nbytes() > 0) {
       const int64_t old = std::min<int64_t>(

@@ -19,16 +19,9 @@ void check_same_dtype(const char* op, const Tensor& self, const Tensor& source) 
   }
 }
 
-void check_same_device(const char* op, const Tensor& a, const Tensor& b) {
-  if (a.device() != b.device()) {
-    throw DeviceError(str("[", op, "] Expected all tensors to be on the same device, got ",
-                          a.device(), " and ", b.device()));
-  }
-}
-
 // gather and scatter: index is no larger than self but along dim. Both at least 1-d.
 Tensor check_index_along(const char* op, const Tensor& self, int64_t dim, const Tensor& index) {
-  check_same_device(op, self, index);
+  check_same_device(op, self.device(), index.device());
   if (index.dtype() != kLong && index.dtype() != kInt) {
     throw TypeError(str("[", op, "] Expected dtype int64 for index, got ", index.dtype()));
   }
@@ -49,7 +42,7 @@ Tensor check_index_along(const char* op, const Tensor& self, int64_t dim, const 
 
 // index_select and the like: a vector of positions, in range by the time it is used.
 Tensor check_index_vector(const char* op, const Tensor& self, const Tensor& index) {
-  check_same_device(op, self, index);
+  check_same_device(op, self.device(), index.device());
   if (index.dim() > 1)
     throw IndexError(str("[", op, "] Index is supposed to be a vector, got shape ", index.sizes()));
   if (index.dtype() != kLong && index.dtype() != kInt) {
@@ -61,7 +54,7 @@ Tensor check_index_vector(const char* op, const Tensor& self, const Tensor& inde
 void check_source(const char* op, const Tensor& self, int64_t dim, const Tensor& index,
                   const Tensor& source) {
   check_same_dtype(op, self, source);
-  check_same_device(op, self, source);
+  check_same_device(op, self.device(), source.device());
   bool fits = source.dim() == self.dim();
   for (int64_t d = 0; fits && d < self.dim(); ++d) {
     fits = source.size(d) == (d == dim ? index.numel() : self.size(d));
@@ -96,7 +89,7 @@ void scatter_into(const char* op, const char* node_name, const Tensor& self, int
   const int64_t d = wrap_dim(op, dim, target.dim());
   if (source) {
     check_same_dtype(op, self, *source);
-    check_same_device(op, self, *source);
+    check_same_device(op, self.device(), source->device());
   }
   if (given.numel() == 0) return;
   const Tensor index = check_index_along(op, target, d, at_least_1d(given));
@@ -256,7 +249,7 @@ Tensor Tensor::nonzero() const {
 }
 
 Tensor Tensor::masked_select(const Tensor& mask) const {
-  check_same_device("masked_select", *this, mask);
+  check_same_device("masked_select", device(), mask.device());
   check_mask("masked_select", mask);
   const DimVector common = broadcast_shapes("masked_select", sizes(), mask.sizes());
   const Tensor flat = expand(common).reshape({-1});
@@ -284,6 +277,21 @@ const Tensor& Tensor::masked_fill_(const Tensor& mask, const Tensor& value) cons
   check_mask("masked_fill_", mask);
   masked_fill_into(*this, mask, fill_value("masked_fill_", *this, value));
   return *this;
+}
+
+Tensor Tensor::index_put(ArrayRef<indexing::TensorIndex> indices, const Tensor& values,
+                         bool accumulate) const {
+  return clone().index_put_(indices, values, accumulate);
+}
+Tensor Tensor::index_copy(int64_t dim, const Tensor& index, const Tensor& source) const {
+  return clone().index_copy_(dim, index, source);
+}
+Tensor Tensor::index_fill(int64_t dim, const Tensor& index, const Scalar& value) const {
+  return clone().index_fill_(dim, index, value);
+}
+
+std::vector<Tensor> where(const Tensor& condition) {
+  return (condition.dim() == 0 ? condition.unsqueeze(0) : condition).nonzero().unbind(1);
 }
 
 }  // namespace tarn

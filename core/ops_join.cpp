@@ -19,11 +19,7 @@ Tensor cat(TensorList tensors, int64_t dim) {
                "new dimension");
     if (!first && !is_skipped(t)) first = &t;
     dtype = promote_types(dtype, t.dtype());
-    if (!(t.device() == tensors[0].device())) {
-      throw DeviceError(str(
-          "[cat] Expected all tensors to be on the same device, but found at least two devices, ",
-          tensors[0].device(), " and ", t.device(), "!"));
-    }
+    check_same_device("cat", tensors[0].device(), t.device());
   }
   if (!first) first = &tensors[0];
   const int64_t d = wrap_dim("cat", dim, first->dim());
@@ -135,6 +131,17 @@ std::vector<Tensor> Tensor::chunk(int64_t chunks, int64_t dim) const {
   return split(std::max<int64_t>((length + chunks - 1) / chunks, length == 0 ? 0 : 1), dim);
 }
 
+std::vector<Tensor> Tensor::tensor_split(int64_t sections, int64_t dim) const {
+  TARN_CHECK(this->dim() > 0, "[tensor_split] expected at least a 1-dimensional tensor");
+  TARN_CHECK(sections > 0, "[tensor_split] number of sections must be larger than 0, got ",
+             sections);
+  const int64_t length = size(dim);
+  std::vector<int64_t> lengths;
+  for (int64_t i = 0; i < sections; ++i)
+    lengths.push_back(length / sections + (i < length % sections));
+  return split(lengths, dim);
+}
+
 std::vector<Tensor> Tensor::unbind(int64_t dim) const {
   std::vector<Tensor> parts;
   for (int64_t i = 0, n = size(dim); i < n; ++i) parts.push_back(select(dim, i));
@@ -153,7 +160,30 @@ Tensor Tensor::repeat(IntArrayRef repeats) const {
     expanded.append({repeats[i], n});
     result.push_back(repeats[i] * n);
   }
-  return reshape(ones_between).expand(expanded).clone().reshape(result);
+  return reshape(ones_between).expand(expanded).clone(MemoryFormat::Contiguous).view(result);
+}
+
+Tensor Tensor::repeat_interleave(int64_t repeats, std::optional<int64_t> dim) const {
+  TARN_CHECK(repeats >= 0, "[repeat_interleave] repeats can not be negative, got ", repeats);
+  if (!dim) return flatten().repeat_interleave(repeats, 0);
+  const int64_t d = wrap_dim("repeat_interleave", *dim, this->dim());
+  DimVector once(this->sizes()), sizes(this->sizes());
+  once.insert(static_cast<size_t>(d) + 1, repeats);
+  sizes[static_cast<size_t>(d)] *= repeats;
+  return unsqueeze(d + 1).expand(once).reshape(sizes);
+}
+
+Tensor Tensor::roll(IntArrayRef shifts, IntArrayRef dims) const {
+  if (dims.empty() && shifts.size() == 1) return flatten().roll(shifts, 0).view(sizes());
+  TARN_CHECK(shifts.size() == dims.size(),
+             "[roll] shifts and dimensions must align. shifts: ", shifts.size(),
+             ", dims:", dims.size());
+  Tensor out = *this;
+  for (size_t i = 0; i < dims.size() && numel() > 0; ++i) {
+    const int64_t n = size(dims[i]), start = ((-shifts[i]) % n + n) % n;
+    out = cat({out.narrow(dims[i], start, n - start), out.narrow(dims[i], 0, start)}, dims[i]);
+  }
+  return out;
 }
 
 Tensor Tensor::flip(IntArrayRef dims) const {
@@ -192,12 +222,26 @@ Tensor triangle(const char* op, const Tensor& x, int64_t diagonal, bool lower) {
   const TensorOptions index = TensorOptions(kLong).device(x.device());
   const Tensor rows = arange(x.size(-2), index).unsqueeze(1), columns = arange(x.size(-1), index);
   const Tensor offset = columns - rows;
-  return where(lower ? offset <= diagonal : offset >= diagonal, x, 0);
+  return where(lower ? offset <= diagonal : offset >= diagonal, x, false);
 }
 
 }  // namespace
 
 Tensor Tensor::tril(int64_t diagonal) const { return triangle("tril", *this, diagonal, true); }
 Tensor Tensor::triu(int64_t diagonal) const { return triangle("triu", *this, diagonal, false); }
+
+std::vector<Tensor> meshgrid(TensorList tensors, std::string_view indexing) {
+  TARN_CHECK(indexing == "ij" || indexing == "xy",
+             "[meshgrid] indexing must be one of \"xy\" or \"ij\", but received: ", indexing);
+  const bool swap = indexing == "xy" && tensors.size() > 1;
+  std::vector<Tensor> lines;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const size_t place = swap && i < 2 ? 1 - i : i;
+    DimVector sizes(tensors.size(), 1);
+    sizes[place] = tensors[i].numel();
+    lines.push_back(tensors[i].reshape(sizes));
+  }
+  return broadcast_tensors(lines);
+}
 
 }  // namespace tarn

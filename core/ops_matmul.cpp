@@ -41,12 +41,7 @@ void check_operands(const char* op, const Tensor& a, const Tensor& b) {
   }
   if (a.dtype() == kBool)
     throw TypeError(str("[", op, "] not implemented for 'Bool'. HINT: convert with to(kFloat)"));
-  if (!(a.device() == b.device())) {
-    throw DeviceError(
-        str("[", op,
-            "] Expected all tensors to be on the same device, but found at least two devices, ",
-            a.device(), " and ", b.device(), "!"));
-  }
+  check_same_device(op, a.device(), b.device());
 }
 
 [[noreturn, gnu::cold]] void fail_inner(const char* op, const Tensor& a, const Tensor& b) {
@@ -79,6 +74,11 @@ Tensor multiply(const char* op, const Tensor& a, const Tensor& b) {
            });
   }
   return out;
+}
+
+// (..., n) as (rows, n).
+Tensor rows_of(const Tensor& x) {
+  return x.reshape({numel_of(x.sizes().slice(0, x.sizes().size() - 1)), x.size(-1)});
 }
 
 void check_dim(const char* op, const char* what, const Tensor& t, int64_t dim) {
@@ -134,7 +134,7 @@ Tensor Tensor::matmul(const Tensor& other) const {
     // One large product instead of a batch of small ones.
     DimVector sizes(this->sizes());
     sizes[sizes.size() - 1] = other.size(1);
-    return multiply("matmul", reshape({-1, size(-1)}), other).reshape(sizes);
+    return multiply("matmul", rows_of(*this), other).reshape(sizes);
   }
   return multiply("matmul", *this, other);
 }
@@ -145,7 +145,50 @@ Tensor Tensor::addmm(const Tensor& a, const Tensor& b, const Scalar& beta,
   check_dim("addmm", "mat2", b, 2);
   const Tensor product = multiply("addmm", a, b);
   const Tensor scaled = alpha.equal(1) ? product : product * alpha;
-  return beta.equal(0) ? scaled : scaled.add(expand_as(scaled), beta);
+  const Tensor added = expand_as(scaled);
+  return beta.equal(0) ? scaled : scaled.add(added, beta);
+}
+const Tensor& Tensor::addmm_(const Tensor& a, const Tensor& b, const Scalar& beta,
+                             const Scalar& alpha) const {
+  return copy_(addmm(a, b, beta, alpha));
+}
+
+Tensor Tensor::addmv(const Tensor& matrix, const Tensor& vector, const Scalar& beta,
+                     const Scalar& alpha) const {
+  check_dim("addmv", "mat", matrix, 2);
+  check_dim("addmv", "vec", vector, 1);
+  const Tensor column = vector.unsqueeze(1);
+  return expand({matrix.size(0)}).unsqueeze(1).addmm(matrix, column, beta, alpha).squeeze(1);
+}
+
+Tensor Tensor::baddbmm(const Tensor& a, const Tensor& b, const Scalar& beta,
+                       const Scalar& alpha) const {
+  const Tensor product = a.bmm(b) * alpha;
+  const Tensor added = expand_as(product);
+  return beta.equal(0) ? product : product.add(added, beta);
+}
+
+Tensor Tensor::cross(const Tensor& other, std::optional<int64_t> dim) const {
+  const std::vector<Tensor> both = broadcast_tensors({*this, other});
+  const IntArrayRef sizes = both[0].sizes();
+  const auto first_3 = std::find(sizes.begin(), sizes.end(), 3) - sizes.begin();
+  const int64_t d = wrap_dim("cross", dim.value_or(first_3), both[0].dim());
+  TARN_CHECK(both[0].size(d) == 3, "[cross] dimension ", d, " does not have size 3, got shape ",
+             sizes);
+  return both[0].roll(-1, d) * both[1].roll(-2, d) - both[0].roll(-2, d) * both[1].roll(-1, d);
+}
+
+Tensor Tensor::trace() const {
+  check_dim("trace", "self", *this, 2);
+  return diagonal().sum();
+}
+
+Tensor Tensor::diag(int64_t diagonal) const {
+  if (dim() != 1) return this->diagonal(diagonal).clone();
+  const int64_t n = size(0) + std::abs(diagonal);
+  const Tensor out = zeros({n, n}, options());
+  out.diagonal(diagonal).copy_(*this);
+  return out;
 }
 
 Tensor outer(const Tensor& a, const Tensor& b) {
@@ -160,7 +203,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     if (x.dim() == 0) throw ShapeError("[linear] the input needs at least 1 dimension");
     DimVector sizes(x.sizes());
     sizes[sizes.size() - 1] = weight.size(0);
-    return linear(x.reshape({x.dim() == 1 ? 1 : -1, x.size(-1)}), weight, bias).reshape(sizes);
+    return linear(rows_of(x), weight, bias).reshape(sizes);
   }
   const Tensor turned = alias(weight, {weight.size(1), weight.size(0)},
                               {weight.stride(1), weight.stride(0)}, weight.storage_offset(), false);

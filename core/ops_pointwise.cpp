@@ -20,14 +20,17 @@ op::Clamp clamp_op(const std::optional<Scalar>& min, const std::optional<Scalar>
           max ? number(*max) : op::Number{kInf, Long::max()}};
 }
 
-// Fractional bounds make the result of integers fractional.
+// x in the dtype that it and the bounds are promoted to.
 Tensor clampable(const Tensor& x, const std::optional<Scalar>& min,
                  const std::optional<Scalar>& max) {
-  const bool fractional = (min && min->isFloatingPoint()) || (max && max->isFloatingPoint());
-  return fractional && !x.is_floating_point() ? x.to(get_default_dtype()) : x;
+  ScalarType dtype = x.dtype();
+  for (const auto& bound : {min, max}) {
+    if (bound) dtype = promote_types(dtype, result_type(x, *bound));
+  }
+  return x.to(dtype);
 }
 
-op::Add add_op(const Tensor& self, const Operand& other, const Scalar& alpha, int sign) {
+op::Add add_op(const Operand& self, const Operand& other, const Scalar& alpha, int sign) {
   const auto is_bool = [](const Operand& x) {
     return x.tensor() ? x.tensor()->dtype() == kBool : x.scalar().isBoolean();
   };
@@ -47,6 +50,8 @@ op::Add add_op(const Tensor& self, const Operand& other, const Scalar& alpha, in
             "got ",
             alpha));
   }
+  if (alpha.isBoolean() && result_type(self, other) != kBool)
+    throw TypeError("[add] Boolean alpha only supported for Boolean results.");
   const op::Number a = number(alpha);
   return {{}, {sign * a.floating, sign * a.integral}};
 }
@@ -73,7 +78,30 @@ Tensor Tensor::clamp(std::optional<Scalar> min, std::optional<Scalar> max) const
   return pointwise(clamp_op(min, max), clampable(*this, min, max));
 }
 const Tensor& Tensor::clamp_(std::optional<Scalar> min, std::optional<Scalar> max) const {
-  return pointwise_(clamp_op(min, max), *this);
+  const op::Clamp clamp = clamp_op(min, max);
+  const Tensor x = clampable(*this, min, max);
+  const Operand operands[] = {x};
+  detail::pointwise_into(*this, pointwise_id<op::Clamp>, &clamp, sizeof clamp, operands);
+  return *this;
+}
+Tensor Tensor::clamp(const Tensor& min, const Tensor& max) const {
+  TARN_CHECK(min.defined() || max.defined(),
+             "[clamp] At least one of 'min' or 'max' must not be None");
+  const Tensor raised = min.defined() ? maximum(min) : *this;
+  return max.defined() ? raised.minimum(max) : raised;
+}
+
+Tensor rsub(const Operand& self, const Operand& other, const Scalar& alpha) {
+  return pointwise(add_op(other, self, alpha, -1), other, self);
+}
+
+Tensor Tensor::neg() const {
+  if (dtype() == kBool) {
+    throw TypeError(
+        "[neg] Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+        "invert a mask, use the `~` or `logical_not()` operator instead.");
+  }
+  return pointwise(op::Neg{}, *this);
 }
 
 Tensor Tensor::add(const Operand& other, const Scalar& alpha) const {
@@ -105,20 +133,48 @@ Tensor Tensor::fmod(const Operand& other) const {
   check_divisor("fmod", *this, other);
   return pointwise(op::Fmod{}, *this, other);
 }
+const Tensor& Tensor::remainder_(const Operand& other) const {
+  check_divisor("remainder_", *this, other);
+  return pointwise_(op::Remainder{}, *this, other);
+}
+const Tensor& Tensor::fmod_(const Operand& other) const {
+  check_divisor("fmod_", *this, other);
+  return pointwise_(op::Fmod{}, *this, other);
+}
+const Tensor& Tensor::floor_divide_(const Operand& other) const {
+  check_divisor("floor_divide_", *this, other);
+  return pointwise_(op::FloorDivide{}, *this, other);
+}
+
+namespace {
+
+void check_pow(const Tensor& base, const Operand& exponent) {
+  if (const Tensor* e = exponent.tensor()) {
+    if (base.dtype() == kBool && e->dtype() == kBool)
+      throw TypeError("[pow] not implemented for 'Bool'");
+    return;
+  }
+  const Scalar& e = exponent.scalar();
+  const bool integers = !base.is_floating_point() && !e.isFloatingPoint();
+  TARN_CHECK(!integers || e.toLong() >= 0,
+             "[pow] Integers to negative integer powers are not allowed. The exponent is ", e);
+}
+
+}  // namespace
+
+const Tensor& Tensor::pow_(const Operand& exponent) const {
+  check_pow(*this, exponent);
+  return pointwise_(op::Pow{}, *this, exponent);
+}
 
 Tensor Tensor::pow(const Operand& exponent) const {
+  check_pow(*this, exponent);
   if (!exponent.tensor()) {
     const Scalar& e = exponent.scalar();
-    const bool integers = !is_floating_point() && !e.isFloatingPoint();
-    TARN_CHECK(!integers || e.toLong() >= 0,
-               "[pow] Integers to negative integer powers are not allowed, got ", e);
     if (e.equal(2) && dtype() != kBool && !(e.isFloatingPoint() && !is_floating_point()))
       return square();
     if (e.equal(0.5)) return sqrt();
     if (e.equal(-1) && is_floating_point()) return reciprocal();
-  }
-  if (exponent.tensor() && dtype() == kBool && exponent.tensor()->dtype() == kBool) {
-    throw TypeError("[pow] not implemented for 'Bool'");
   }
   return pointwise(op::Pow{}, *this, exponent);
 }
@@ -126,14 +182,45 @@ Tensor Tensor::pow(const Operand& exponent) const {
 Tensor Tensor::addcmul(const Tensor& a, const Tensor& b, const Scalar& value) const {
   return pointwise(op::Addcmul{{}, number(value)}, *this, a, b);
 }
+namespace {
+
+op::Addcdiv addcdiv_op(const Tensor& a, const Tensor& b, const Scalar& value) {
+  if (!is_floating_point(promote_types(a.dtype(), b.dtype()))) {
+    throw TypeError(
+        "[addcdiv] Integer division with addcdiv is no longer supported. HINT: convert one of the "
+        "tensors with to(kFloat)");
+  }
+  return {{}, number(value)};
+}
+
+op::Lerp lerp_op(const Tensor& start, const Tensor& end, const Operand& weight) {
+  const auto check = [&](const char* name, const Tensor& t) {
+    if (t.dtype() == start.dtype()) return;
+    throw TypeError(str("[lerp] expected dtype ", start.dtype(), " for `", name, "` but got dtype ",
+                        t.dtype()));
+  };
+  check("end", end);
+  if (weight.tensor()) check("weight", *weight.tensor());
+  return {};
+}
+
+}  // namespace
+
+Tensor Tensor::lerp(const Tensor& end, const Operand& weight) const {
+  return pointwise(lerp_op(*this, end, weight), *this, end, weight);
+}
+const Tensor& Tensor::lerp_(const Tensor& end, const Operand& weight) const {
+  return pointwise_(lerp_op(*this, end, weight), *this, end, weight);
+}
+
 Tensor Tensor::addcdiv(const Tensor& a, const Tensor& b, const Scalar& value) const {
-  return pointwise(op::Addcdiv{{}, number(value)}, *this, a, b);
+  return pointwise(addcdiv_op(a, b, value), *this, a, b);
 }
 const Tensor& Tensor::addcmul_(const Tensor& a, const Tensor& b, const Scalar& value) const {
   return pointwise_(op::Addcmul{{}, number(value)}, *this, a, b);
 }
 const Tensor& Tensor::addcdiv_(const Tensor& a, const Tensor& b, const Scalar& value) const {
-  return pointwise_(op::Addcdiv{{}, number(value)}, *this, a, b);
+  return pointwise_(addcdiv_op(a, b, value), *this, a, b);
 }
 
 Tensor gelu(const Tensor& x, std::string_view approximate) {
@@ -148,7 +235,9 @@ namespace {
 
 template <class Op>
 Tensor place_of(const Op& op, const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
-  if (x.dtype() == kBool) throw TypeError(str("[", Op::kName, "] not implemented for 'Bool'"));
+  if (x.dtype() == kBool) {
+    throw TypeError(str("[", Op::kName, "] ", Op::kName, "(): does not support bool input"));
+  }
   return reduce(op, x, dim ? IntArrayRef(*dim) : IntArrayRef(), keepdim);
 }
 
@@ -183,7 +272,8 @@ Tensor Tensor::norm(const Scalar& p, IntArrayRef dims, bool keepdim) const {
 Tensor Tensor::logsumexp(IntArrayRef dims, bool keepdim) const {
   const Tensor x = is_floating_point() ? *this : to(get_default_dtype());
   // Shifted by the largest element, so that exp cannot overflow; an infinite one shifts nothing.
-  const Tensor largest = x.detach().amax(dims, /*keepdim=*/true);
+  const Tensor largest = x.numel() > 0 ? x.detach().amax(dims, /*keepdim=*/true)
+                                       : x.detach().sum(dims, /*keepdim=*/true);
   const Tensor shift = where(largest.abs().eq(std::numeric_limits<double>::infinity()), 0, largest);
   const Tensor total = (x - shift).exp().sum(dims, keepdim).log();
   return total + shift.reshape(total.sizes());

@@ -50,7 +50,8 @@ Tensor Tensor::view(IntArrayRef new_sizes) const {
 Tensor Tensor::reshape(IntArrayRef new_sizes) const {
   const DimVector sizes = infer_size("reshape", new_sizes, numel());
   DimVector strides;
-  if (!view_strides(this->sizes(), this->strides(), sizes, &strides)) return clone().view(sizes);
+  if (!view_strides(this->sizes(), this->strides(), sizes, &strides))
+    return clone(MemoryFormat::Contiguous).view(sizes);
   return view_of(*this, sizes, strides, storage_offset(), "ViewBackward0", reshape_back(*this));
 }
 
@@ -112,7 +113,12 @@ Tensor Tensor::permute(IntArrayRef dims) const {
   TARN_CHECK(static_cast<int64_t>(dims.size()) == dim(),
              "[permute] permute(dims): number of dimensions in the tensor input (", dim(),
              ") does not match the length of the desired ordering of dimensions ", dims);
-  dim_mask("permute", dims, dim());
+  SmallVector<bool, 8> seen(dims.size(), false);
+  for (int64_t d : dims) {
+    bool& used = seen[at(wrap_dim("permute", d, dim()))];
+    TARN_CHECK(!used, "[permute] permute(): duplicate dims are not allowed. Got ", dims);
+    used = true;
+  }
   DimVector sizes, strides, back(dims.size(), 0);
   for (size_t i = 0; i < dims.size(); ++i) {
     const size_t from = at(wrap_dim("permute", dims[i], dim()));
@@ -135,17 +141,38 @@ Tensor Tensor::transpose(int64_t dim0, int64_t dim1) const {
                  [a, b](const Tensor& g, Backward&) { return g.transpose(a, b); });
 }
 
+namespace {
+
+// Gives x the geometry of a view of it.
+const Tensor& reshape_as_view(const Tensor& x, const Tensor& view) {
+  TARN_CHECK(
+      !x.requires_grad(),
+      "an in-place change of shape is not supported on tensors that require gradients. HINT: "
+      "use the form without _");
+  x.impl().set_geometry(view.sizes(), view.strides(), view.storage_offset());
+  return x;
+}
+
+}  // namespace
+
 const Tensor& Tensor::transpose_(int64_t dim0, int64_t dim1) const {
-  TARN_CHECK(!requires_grad(),
-             "[transpose_] not supported on tensors that require gradients: use transpose()");
-  const Tensor turned = detach().transpose(dim0, dim1);
-  impl().set_geometry(turned.sizes(), turned.strides(), turned.storage_offset());
-  return *this;
+  return reshape_as_view(*this, detach().transpose(dim0, dim1));
+}
+const Tensor& Tensor::squeeze_() const { return reshape_as_view(*this, detach().squeeze()); }
+const Tensor& Tensor::squeeze_(int64_t dim) const {
+  return reshape_as_view(*this, detach().squeeze(dim));
+}
+const Tensor& Tensor::unsqueeze_(int64_t dim) const {
+  return reshape_as_view(*this, detach().unsqueeze(dim));
 }
 
 Tensor Tensor::t() const {
   TARN_CHECK(dim() <= 2, "t() expects a tensor with <= 2 dimensions, but self is ", dim(), "D");
-  return dim() < 2 ? transpose(0, 0) : transpose(0, 1);
+  DimVector sizes(this->sizes()), strides(this->strides());
+  std::reverse(sizes.begin(), sizes.end());
+  std::reverse(strides.begin(), strides.end());
+  return view_of(*this, sizes, strides, storage_offset(), "TBackward0",
+                 [](const Tensor& g, Backward&) { return g.t(); });
 }
 
 Tensor Tensor::movedim(int64_t source, int64_t destination) const {
@@ -255,8 +282,9 @@ Tensor Tensor::select(int64_t dim, int64_t index) const {
         "`tensor.item()` to convert it to a number");
   const int64_t d = wrap_dim("select", dim, this->dim()), length = size(d);
   if (index < -length || index >= length) {
-    throw IndexError(
-        str("index ", index, " is out of bounds for dimension ", d, " with size ", length));
+    throw IndexError(str("select(): index ", index, " out of range for tensor of size ", sizes(),
+                         " at dimension ", d, ": index ", index, " is out of bounds for dimension ",
+                         d, " with size ", length));
   }
   const int64_t i = index < 0 ? index + length : index;
   DimVector sizes(this->sizes()), strides(this->strides());

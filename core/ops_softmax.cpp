@@ -70,12 +70,8 @@ void check_nll(const Tensor& x, const Tensor& target, const Tensor& weight) {
         str("[nll_loss] weight tensor should be defined either for all ", x.size(1),
             " classes or no classes but got weight tensor of shape: ", weight.sizes()));
   }
-  if (!(x.device() == target.device())) {
-    throw DeviceError(
-        str("[nll_loss] Expected all tensors to be on the same device, but found at least two "
-            "devices, ",
-            x.device(), " and ", target.device(), "!"));
-  }
+  check_same_device("nll_loss", x.device(), target.device());
+  if (weight.defined()) check_same_device("nll_loss", x.device(), weight.device());
 }
 
 Tensor nll_rows(const Tensor& x, const Tensor& target, const Tensor& class_weight,

@@ -1,6 +1,7 @@
 // Order and running totals along one dimension, and the choices made from them.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tarn/core/factories.h"
 #include "tarn/core/functions.h"
@@ -35,8 +36,12 @@ std::tuple<Tensor, Tensor> first_of_order(const char* node_name, const Tensor& x
                                           int64_t dim, bool descending) {
   DimVector sizes(x.sizes());
   sizes[static_cast<size_t>(dim)] = k;
-  const Tensor values = detail::make_empty(sizes, x.dtype(), x.device());
-  const Tensor indices = detail::make_empty(sizes, kLong, x.device());
+  // A full order has the layout of x.
+  const bool all = k == x.size(dim);
+  const Tensor values = all ? detail::make_result(sizes, x.dtype(), x.device(), x)
+                            : detail::make_empty(sizes, x.dtype(), x.device());
+  const Tensor indices = all ? detail::make_result(sizes, kLong, x.device(), x)
+                             : detail::make_empty(sizes, kLong, x.device());
   if (values.numel() > 0) {
     const KernelTable& table = kernels(x.device());
     if (!table.sort) missing_kernel("sort", table);
@@ -89,6 +94,9 @@ Tensor cumprod_backward(const Tensor& g, const Tensor& x, int64_t dim) {
   return where(before, weighted / where(before, x, 1), rest);
 }
 
+// argmax and argmin are not for bool.
+Tensor comparable(const Tensor& x) { return x.dtype() == kBool ? x.to(kByte) : x; }
+
 std::tuple<Tensor, Tensor> pick(const Tensor& self, const Tensor& indices, int64_t dim, bool drop) {
   const Tensor values = self.gather(dim, indices);
   return drop ? drop_dim(values, indices, dim) : std::tuple(values, indices);
@@ -138,13 +146,29 @@ std::tuple<Tensor, Tensor> Tensor::topk(int64_t k, int64_t dim, bool largest, bo
 std::tuple<Tensor, Tensor> Tensor::max(int64_t dim, bool keepdim) const {
   const Tensor self = at_least_1d(*this);
   const int64_t d = wrap_dim("max", dim, self.dim());
-  return pick(self, self.argmax(d, /*keepdim=*/true), d, !keepdim || this->dim() == 0);
+  return pick(self, comparable(self).argmax(d, /*keepdim=*/true), d, !keepdim || this->dim() == 0);
 }
 
 std::tuple<Tensor, Tensor> Tensor::min(int64_t dim, bool keepdim) const {
   const Tensor self = at_least_1d(*this);
   const int64_t d = wrap_dim("min", dim, self.dim());
-  return pick(self, self.argmin(d, /*keepdim=*/true), d, !keepdim || this->dim() == 0);
+  return pick(self, comparable(self).argmin(d, /*keepdim=*/true), d, !keepdim || this->dim() == 0);
+}
+
+std::tuple<Tensor, Tensor> Tensor::median(int64_t dim, bool keepdim) const {
+  const Tensor self = at_least_1d(*this);
+  const int64_t d = wrap_dim("median", dim, self.dim()), n = self.size(d);
+  if (n == 0)
+    throw IndexError(str("median(): Expected reduction dim ", d, " to have non-zero size."));
+  const auto [values, indices] = self.detach().sort(d);
+  // The lower of two; NaN, which sorts last, if there is one.
+  const Tensor last = values.narrow(d, n - 1, 1).isnan();
+  const Tensor at = where(last, indices.narrow(d, n - 1, 1), indices.narrow(d, (n - 1) / 2, 1));
+  return pick(self, at, d, !keepdim || this->dim() == 0);
+}
+Tensor Tensor::median() const {
+  if (numel() == 0) return full({}, std::numeric_limits<double>::quiet_NaN(), options());
+  return std::get<0>(flatten().median(0));
 }
 
 // --- Running totals ------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ void set_default_dtype(ScalarType dtype);
 enum class Layout : int8_t { Strided };
 inline constexpr Layout kStrided = Layout::Strided;
 
+// The order of a copy's elements in memory: rows one after another, or as in the tensor copied.
+enum class MemoryFormat : int8_t { Contiguous, Preserve };
+
 // Each part may be left unset; factories fill in the default. Setters return a changed copy:
 // `zeros({2, 3}, dtype(kDouble).device("cuda:0").requires_grad(true))`.
 class TensorOptions {

@@ -1,4 +1,5 @@
 // One routine for every pointwise op: promotion, broadcasting, the kernel, the recorded gradient.
+#include <cmath>
 #include <cstring>
 
 #include "tarn/core/factories.h"
@@ -116,6 +117,7 @@ ScalarType common_type(const Operand* in, int first, int count) {
 
 struct Types {
   ScalarType result, compute;
+  ScalarType common;  // of the operands
 };
 
 Types types_of(const OpInfo& info, const Operand* in) {
@@ -134,10 +136,10 @@ Types types_of(const OpInfo& info, const Operand* in) {
       break;
     case op::Rule::kFloating: {
       const ScalarType floating = is_floating_point(common) ? common : get_default_dtype();
-      return {floating, compute_type(floating)};
+      return {floating, compute_type(floating), floating};
     }
     case op::Rule::kBool:
-      return {kBool, compute_type(common)};
+      return {kBool, compute_type(common), common};
     case op::Rule::kInteger:
       if (is_floating_point(common)) {
         throw TypeError(str("[", info.name, "] not implemented for '", common,
@@ -145,7 +147,29 @@ Types types_of(const OpInfo& info, const Operand* in) {
       }
       break;
   }
-  return {common, compute_type(common)};
+  return {common, compute_type(common), common};
+}
+
+// The number an op reads for `s`: integers take part in the operands' dtype, and so wrap around;
+// what is compared is rounded to it as well.
+[[gnu::noinline]] Scalar in_type(const Scalar& s, op::Rule rule, ScalarType common) {
+  if (is_floating_point(common)) {
+    return rule == op::Rule::kBool ? visit(common, [&]<class T>(T) { return Scalar(s.to<T>()); })
+                                   : s;
+  }
+  if (common == kBool || common == kLong) return s;
+  return visit(
+      common, [&]<class T>(T) { return Scalar(static_cast<int64_t>(static_cast<T>(s.toLong()))); });
+}
+
+// Not inlined, to keep it out of the way of contiguous operands.
+[[gnu::noinline]] Tensor result_like(IntArrayRef sizes, ScalarType dtype, Device device,
+                                     const Operand* in, int count) {
+  SmallVector<Tensor, kMaxInputs> tensors;
+  for (int i = 0; i < count; ++i) {
+    if (in[i].tensor()) tensors.push_back(*in[i].tensor());
+  }
+  return detail::make_result(sizes, dtype, device, tensors);
 }
 
 // --- Running the kernel -------------------------------------------------------------------------
@@ -153,22 +177,24 @@ Types types_of(const OpInfo& info, const Operand* in) {
 // The views of one kernel call, with what they point to.
 class Call {
  public:
-  Call(const OpInfo& info, int kernel, const void* params, int inputs, ScalarType compute)
-      : name_(info.name) {
+  Call(const OpInfo& info, int kernel, const void* params, int inputs, const Types& types)
+      : info_(info), common_(types.common) {
     args_.op = kernel;
     args_.num_inputs = inputs;
-    args_.compute = compute;
+    args_.compute = types.compute;
     args_.params = params;
   }
 
   void set_output(const Tensor& out) {
     const TensorImpl& impl = out.impl();
+    on_device_ = impl.storage.device().is_cuda();
     args_.out = impl.view();
     args_.flat = impl.contiguous && impl.dtype == args_.compute;
   }
   void set_input(int i, const Tensor& t) {
     const TensorImpl& impl = t.impl();
     args_.in[i] = impl.view();
+    if (on_device_ && impl.storage.device().is_cpu()) args_.on_host |= 1u << i;
     const View& out = args_.out;
     if (impl.ndim == out.ndim && std::equal(impl.dims, impl.dims + impl.ndim, out.sizes)) {
       args_.flat &= impl.contiguous && impl.dtype == args_.compute;
@@ -183,7 +209,8 @@ class Call {
   void set_input(int i, const Operand& operand) {
     if (operand.tensor()) return set_input(i, *operand.tensor());
     args_.flat = false;
-    const Scalar& s = operand.scalar();
+    args_.on_host |= 1u << i;
+    const Scalar s = in_type(operand.scalar(), info_.rule, common_);
     numbers_[i] =
         s.isFloatingPoint() ? Number{.floating = s.toDouble()} : Number{.integral = s.toLong()};
     const View& out = args_.out;
@@ -193,7 +220,7 @@ class Call {
                    s.isFloatingPoint() ? kDouble : kLong};
   }
   void run(const KernelTable& table) const {
-    if (!table.pointwise) missing_kernel(name_, table);
+    if (!table.pointwise) missing_kernel(info_.name, table);
     table.pointwise(args_);
   }
 
@@ -208,7 +235,9 @@ class Call {
     return spilled_[i].data();
   }
   static constexpr int kInline = 6;
-  const char* name_;
+  const OpInfo& info_;
+  const ScalarType common_;
+  bool on_device_ = false;
   PointwiseArgs args_;
   Number numbers_[4];
   int64_t strides_[4][kInline];
@@ -223,10 +252,7 @@ Device device_of(const char* op, const Operand* in, int count) {
     if (!t) continue;
     if (!decides || (decides->dim() == 0 && decides->is_cpu())) decides = t;
     if (t->device() == decides->device() || (t->dim() == 0 && t->is_cpu())) continue;
-    throw DeviceError(
-        str("[", op,
-            "] Expected all tensors to be on the same device, but found at least two devices, ",
-            decides->device(), " and ", t->device(), "! HINT: move one with to(device)"));
+    check_same_device(op, decides->device(), t->device());
   }
   return decides->device();
 }
@@ -238,21 +264,22 @@ class PointwiseNode final : public Node {
   PointwiseNode(const OpInfo& info, const void* params, size_t params_size) : info_(info) {
     std::memcpy(params_, params, params_size);
   }
-  std::string name() const override {
-    std::string title(info_.name);
-    title[0] = static_cast<char>(std::toupper(title[0]));
-    for (size_t i; (i = title.find('_')) != std::string::npos;) {
-      title.erase(i, 1);
-      title[i] = static_cast<char>(std::toupper(title[i]));
-    }
-    return title + "Backward0";
-  }
+  std::string name() const override;
 
+  // An edge for each operand, without numbers at the end and the condition of a selection.
+  void add_edges(const Operand* in) {
+    int count = info_.arity;
+    while (count > 1 && !in[count - 1].tensor()) --count;
+    first_ = info_.rule == op::Rule::kSelect || (!in[0].tensor() && is_op<op::Pow>()) ? 1 : 0;
+    for (int i = first_; i < count; ++i) {
+      add_edge(in[i].tensor() ? gradient_edge(*in[i].tensor()) : Edge{});
+    }
+  }
   // Keeps what the backward of the inputs that need one will read, except the output. What shares
   // the bytes of `overwritten` (may be null) is kept as a copy.
   void save_inputs(const Operand* in, const Tensor* overwritten) {
     for (int i = 0; i < info_.arity; ++i) {
-      if (edges_[static_cast<size_t>(i)].node) mask_ |= info_.saves[i];
+      if (wants(i)) mask_ |= info_.saves[i];
     }
     for (int i = 0; i < info_.arity; ++i) {
       if (!(mask_ & (1u << i))) continue;
@@ -278,17 +305,18 @@ class PointwiseNode final : public Node {
       if (mask_ & (1u << i)) t[i] = saved(next++);
     }
     for (int i = 0; i < info_.arity; ++i) {
-      if (!edges_[static_cast<size_t>(i)].node) continue;
+      if (!wants(i)) continue;
       const bool fused = info_.kernel[i] != kNoKernel && !GradMode::is_enabled();
-      results[i] = fused ? run_kernel(i, g, t) : info_.backward(i, params_, g, t);
+      results[i - first_] = fused ? run_kernel(i, g, t) : info_.backward(i, params_, g, t);
     }
   }
 
  private:
   Tensor run_kernel(int i, const Tensor& g, const Tensor* t) const {
-    const Tensor out = detail::make_empty(g.sizes(), g.dtype(), g.device());
+    const Tensor out = g.is_contiguous() ? detail::make_empty(g.sizes(), g.dtype(), g.device())
+                                         : detail::make_result(g.sizes(), g.dtype(), g.device(), g);
     Call call(info_, info_.kernel[i], params_, 1 + std::popcount(info_.saves[i]),
-              compute_type(g.dtype()));
+              {g.dtype(), compute_type(g.dtype()), g.dtype()});
     call.set_output(out);
     call.set_input(0, g);
     for (int k = 0, next = 1; k < 4; ++k) {
@@ -298,10 +326,42 @@ class PointwiseNode final : public Node {
     return out;
   }
 
+  // Whether input i wants a gradient.
+  bool wants(int i) const {
+    const auto edge = static_cast<size_t>(i - first_);
+    return i >= first_ && edge < edges_.size() && edges_[edge].node;
+  }
+  template <class Op>
+  bool is_op() const {
+    return std::string_view(info_.name) == Op::kName;
+  }
+
   const OpInfo& info_;
   unsigned mask_ = 0;
+  int first_ = 0;  // the input of the first edge
   alignas(8) unsigned char params_[kMaxParams];
 };
+// PyTorch has several functions, each with a node of its own, where Tarn has one op.
+std::string PointwiseNode::name() const {
+  const bool with_number = static_cast<int>(edges_.size()) + first_ < info_.arity;
+  if (is_op<op::Add>()) {
+    op::Add add;
+    std::memcpy(&add, params_, sizeof add);
+    return node_name(add.alpha.floating < 0 ? "sub" : "add", with_number);
+  }
+  if (is_op<op::Clamp>()) {
+    op::Clamp clamp;
+    std::memcpy(&clamp, params_, sizeof clamp);
+    if (std::isinf(clamp.max.floating)) return node_name("clamp_min", 0);
+    return std::isinf(clamp.min.floating) ? node_name("clamp_max", 0) : node_name("clamp", 1);
+  }
+  if (is_op<op::Square>()) return node_name("pow", 0);
+  if (is_op<op::Pow>()) return node_name("pow", first_ == 1 ? 2 : with_number ? 0 : 1);
+  if (is_op<op::Remainder>() || is_op<op::Fmod>() || is_op<op::Lerp>())
+    return node_name(info_.name, with_number ? 0 : 1);
+  return node_name(info_.name, info_.arity == 2 && with_number ? 1 : 0);
+}
+
 static_assert(op::kA == 1 && op::kB == 2 && op::kC == 4 && op::kY == 8,
               "bit i of the mask is tensor i");
 
@@ -316,9 +376,7 @@ bool wants_gradient(const OpInfo& info, const Operand* in) {
 IntrusivePtr<PointwiseNode> make_pointwise_node(const OpInfo& info, const void* params, size_t size,
                                                 const Operand* in, const Tensor* overwritten) {
   auto node = IntrusivePtr<PointwiseNode>::adopt(new PointwiseNode(info, params, size));
-  for (int i = 0; i < info.arity; ++i) {
-    node->add_edge(in[i].tensor() ? gradient_edge(*in[i].tensor()) : Edge{});
-  }
+  node->add_edges(in);
   node->save_inputs(in, overwritten);
   return node;
 }
@@ -339,11 +397,13 @@ Tensor pointwise(int op, const void* params, size_t params_size, const Operand* 
 
   // The common case is one shape; only others pay for a broadcast shape.
   const Tensor* first = nullptr;
+  bool contiguous = true;
   DimVector broadcast;
   IntArrayRef sizes;
   for (int i = 0; i < info.arity; ++i) {
     const Tensor* t = in[i].tensor();
     if (!t) continue;
+    contiguous &= t->is_contiguous();
     if (!first) {
       first = t;
       sizes = t->sizes();
@@ -352,8 +412,9 @@ Tensor pointwise(int op, const void* params, size_t params_size, const Operand* 
       sizes = broadcast;
     }
   }
-  Tensor out = make_empty(sizes, types.result, device);
-  Call call(info, op, params, info.arity, types.compute);
+  Tensor out = contiguous ? make_empty(sizes, types.result, device)
+                          : result_like(sizes, types.result, device, in, info.arity);
+  Call call(info, op, params, info.arity, types);
   call.set_output(out);
   for (int i = 0; i < info.arity; ++i) call.set_input(i, in[i]);
   call.run(kernels(device));
@@ -376,6 +437,7 @@ void pointwise_into(const Tensor& self, int op, const void* params, size_t param
                         " can't be cast to the desired output type ", self.dtype()));
   }
   const Device device = device_of(info.name, in, info.arity);
+  check_same_device(info.name, self.device(), device);
   const bool recorded = wants_gradient(info, in);
   check_inplace(info.name, self, recorded);
   for (int i = 0; i < info.arity; ++i) {
@@ -387,7 +449,7 @@ void pointwise_into(const Tensor& self, int op, const void* params, size_t param
   IntrusivePtr<PointwiseNode> node;
   if (recorded) node = make_pointwise_node(info, params, params_size, in, &self);
 
-  Call call(info, op, params, info.arity, types.compute);
+  Call call(info, op, params, info.arity, types);
   call.set_output(self);
   Tensor copies[kMaxInputs];
   for (int i = 0; i < info.arity; ++i) {

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "tarn/core/factories.h"
+#include "tarn/device/cuda.h"
 
 namespace tarn {
 namespace {
@@ -165,7 +166,7 @@ Generator& default_generator(Device device) {
   Defaults& all = defaults();
   if (device.is_cpu()) return all.cpu;
   const std::lock_guard lock(all.mutex);
-  auto& slot = all.cuda[device.has_index() ? static_cast<size_t>(device.index()) : 0];
+  auto& slot = all.cuda[static_cast<size_t>(device.ordinal())];
   if (!slot) slot = std::make_unique<Generator>(device, all.cuda_seed);
   return *slot;
 }
@@ -178,6 +179,16 @@ void manual_seed(uint64_t seed) {
   for (auto& generator : all.cuda) {
     if (generator) generator->manual_seed(seed);
   }
+}
+
+void cuda::manual_seed(uint64_t seed) {
+  if (!is_available()) return;
+  default_generator(Device(kCUDA, current_device())).manual_seed(seed);
+}
+
+void cuda::manual_seed_all(uint64_t seed) {
+  for (int64_t i = 0; i < device_count(); ++i)
+    default_generator(Device(kCUDA, i)).manual_seed(seed);
 }
 
 Tensor get_rng_state(Device device) { return default_generator(device).get_state(); }

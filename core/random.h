@@ -53,6 +53,11 @@ class Generator {
 Generator& default_generator(Device device = {});
 // Seeds the default generators of all devices.
 void manual_seed(uint64_t seed);
+namespace cuda {
+// Seed the default generator of the current CUDA device, or of all. Nothing happens without one.
+void manual_seed(uint64_t seed);
+void manual_seed_all(uint64_t seed);
+}  // namespace cuda
 // While one lives, the calling thread has a default CPU generator of its own, started from `seed`;
 // the process's stays untouched. Guards may nest.
 class ThreadSeedGuard {

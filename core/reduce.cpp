@@ -1,4 +1,5 @@
 // One routine for every reduction: result dtype, shapes, the kernel, the recorded gradient.
+#include <array>
 #include <cstring>
 
 #include "tarn/core/factories.h"
@@ -64,20 +65,36 @@ const ReduceInfo& info_of(int op, List<Ops...>) {
   return kInfos[op];
 }
 
-void record_reduce(const Tensor& out, const ReduceInfo& info, const void* params,
+// PyTorch's name: its functions over all elements and over dimensions have nodes of their own.
+const char* node_name_of(int op, bool over_dims) {
+  static const auto kNames = [] {
+    std::vector<std::array<std::string, 2>> names;
+    for (int i = 0; i < op::ReduceOps::size; ++i) {
+      const std::string_view name = info_of(i, op::ReduceOps{}).name;
+      if (name == "max" || name == "min")
+        names.push_back({node_name(name, 1), node_name(str("a", name), 0)});
+      else
+        names.push_back(
+            {node_name(name, 0), node_name(name, name == "var" || name == "std" ? 0 : 1)});
+    }
+    return names;
+  }();
+  return kNames[static_cast<size_t>(op)][over_dims].c_str();
+}
+
+void record_reduce(const Tensor& out, const ReduceInfo& info, const char* name, const void* params,
                    size_t params_size, const Tensor& x, const DimVector& kept,
                    ReduceContext context) {
   struct Params {
     alignas(8) unsigned char bytes[kMaxParams];
   } copy;
   std::memcpy(copy.bytes, params, params_size);
-  auto node =
-      make_node(info.name, {&x}, {}, [&info, copy, kept, context](const Tensor& g, Backward& b) {
-        // y and g with size 1 along the reduced dimensions broadcast against x.
-        const bool reads = info.traits.backward_reads;
-        return info.backward(copy.bytes, g.reshape(kept), reads ? b.saved(0) : Tensor(),
-                             reads ? b.saved(1).reshape(kept) : Tensor(), context);
-      });
+  auto node = make_node(name, {&x}, {}, [&info, copy, kept, context](const Tensor& g, Backward& b) {
+    // y and g with size 1 along the reduced dimensions broadcast against x.
+    const bool reads = info.traits.backward_reads;
+    return info.backward(copy.bytes, g.reshape(kept), reads ? b.saved(0) : Tensor(),
+                         reads ? b.saved(1).reshape(kept) : Tensor(), context);
+  });
   Node& recorded = *node;
   set_history(out, std::move(node));
   if (!info.traits.backward_reads) return;
@@ -94,7 +111,11 @@ Tensor reduce(int op, const void* params, size_t params_size, const Tensor& inpu
   const ReduceInfo& info = info_of(op, op::ReduceOps{});
   const bool cast = dtype != ScalarType::Undefined && dtype != input.dtype();
   const Tensor x = cast ? input.to(dtype) : input;
-  const ScalarType result = reduce_result_type(info.traits.result, info.name, x.dtype());
+  // A dtype that is asked for is kept where integers would become int64.
+  const ScalarType result =
+      info.traits.result == ReduceResult::kPromoteInts && dtype != ScalarType::Undefined
+          ? dtype
+          : reduce_result_type(info.traits.result, info.name, x.dtype());
   const auto reduced = dim_mask(info.name, dims, x.dim());
 
   DimVector kept(x.sizes()), sizes;
@@ -128,7 +149,8 @@ Tensor reduce(int op, const void* params, size_t params_size, const Tensor& inpu
     for (size_t d = 0; d < kept.size(); ++d) {
       if (reduced[d]) where.push_back(static_cast<int64_t>(d));
     }
-    record_reduce(out, info, params, params_size, x, kept, {count, where});
+    record_reduce(out, info, node_name_of(op, !dims.empty()), params, params_size, x, kept,
+                  {count, where});
   }
   return out;
 }

@@ -50,7 +50,7 @@ class Scalar {
       const bool fits =
           static_cast<int64_t>(narrow) == integral_ ||
           (std::is_unsigned_v<T> && integral_ < 0 && -integral_ <= static_cast<int64_t>(T(-1)));
-      if (!fits) overflow();
+      if (!fits) overflow<T>();
       return narrow;
     } else {
       return static_cast<T>(kind_ == kDouble ? static_cast<to_float<T>>(floating_)
@@ -75,12 +75,17 @@ class Scalar {
   template <class T>
   T from_double() const {
     // 2^63 is a double, int64's maximum is not: compare against exact powers of two.
-    if (!(floating_ >= -0x1p63 && floating_ < 0x1p63)) overflow();
-    return Scalar(static_cast<int64_t>(floating_)).to<T>();
+    if (!(floating_ >= -0x1p63 && floating_ < 0x1p63)) overflow<T>();
+    const auto whole = static_cast<int64_t>(floating_);
+    // No wrapping of what has a fraction cut off.
+    if (std::is_unsigned_v<T> && static_cast<double>(whole) != floating_ && whole < 0)
+      overflow<T>();
+    return Scalar(whole).to<T>();
   }
+  template <class T>
   [[noreturn]] void overflow() const {
-    throw ValueError(
-        str("value ", *this, " cannot be converted to the integer type without overflow"));
+    throw ValueError(str("value cannot be converted to type ", std::is_unsigned_v<T> ? "u" : "",
+                         "int", 8 * sizeof(T), "_t without overflow: ", *this));
   }
   friend std::ostream& operator<<(std::ostream& os, const Scalar& s) {
     if (s.kind_ == kDouble) return os << s.floating_;

@@ -4,6 +4,14 @@
 
 namespace tarn {
 
+void check_same_device(const char* op, Device a, Device b) {
+  if (a == b) [[likely]]
+    return;
+  throw DeviceError(str(
+      "[", op, "] Expected all tensors to be on the same device, but found at least two devices, ",
+      a, " and ", b, "! HINT: move one with to(device)"));
+}
+
 int64_t wrap_dim(const char* op, int64_t d, int64_t ndim) {
   const int64_t range = std::max<int64_t>(ndim, 1);
   if (d < -range || d >= range) {
@@ -64,6 +72,54 @@ DimVector contiguous_strides(IntArrayRef sizes) {
   DimVector strides(sizes.size(), 1);
   int64_t stride = 1;
   for (size_t d = sizes.size(); d-- > 0;) {
+    strides[d] = stride;
+    stride *= std::max<int64_t>(sizes[d], 1);
+  }
+  return strides;
+}
+
+bool is_dense(IntArrayRef sizes, IntArrayRef strides) {
+  SmallVector<size_t, 6> order;
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] == 0) return true;
+    if (sizes[d] != 1) order.push_back(d);
+  }
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return strides[a] < strides[b]; });
+  int64_t expected = 1;
+  for (size_t d : order) {
+    if (strides[d] != expected) return false;
+    expected *= sizes[d];
+  }
+  return true;
+}
+
+DimVector strides_like(IntArrayRef sizes, ArrayRef<IntArrayRef> operands) {
+  // Positive if dimension a belongs outside of b, 0 if nothing says so. A stride of 0 is silent; of
+  // equal strides the smaller size is inside.
+  const auto compare = [&](size_t a, size_t b) {
+    for (const IntArrayRef& strides : operands) {
+      if (strides[a] == 0 || strides[b] == 0) continue;
+      if (strides[a] != strides[b]) return strides[a] > strides[b] ? 1 : -1;
+      if (sizes[a] > sizes[b]) return 1;
+    }
+    return 0;
+  };
+  // The relation is not transitive, so only this very sort gives PyTorch's order.
+  SmallVector<size_t, 6> order;  // innermost first
+  for (size_t d = sizes.size(); d-- > 0;) order.push_back(d);
+  for (size_t i = 1; i < order.size(); ++i) {
+    for (size_t at = i, below = i; below-- > 0;) {
+      const int sign = compare(order[below], order[at]);
+      if (sign < 0) break;
+      if (sign == 0) continue;
+      std::swap(order[below], order[at]);
+      at = below;
+    }
+  }
+  DimVector strides(sizes.size(), 1);
+  int64_t stride = 1;
+  for (size_t d : order) {
     strides[d] = stride;
     stride *= std::max<int64_t>(sizes[d], 1);
   }

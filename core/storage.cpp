@@ -9,6 +9,11 @@ namespace {
 constexpr size_t kJointLimit = 16384;
 constexpr size_t kHeader = (sizeof(StorageImpl) + 63) / 64 * 64;
 
+// A tensor on "cuda" says that it is on cuda:0.
+Device with_number(Device device) {
+  return device.is_cuda() && !device.has_index() ? Device(kCUDA, 0) : device;
+}
+
 }  // namespace
 
 void StorageImpl::dispose(StorageImpl* storage) noexcept {
@@ -35,11 +40,9 @@ Storage Storage::allocate(size_t nbytes, Device device) {
     void* data = tarn::allocate(nbytes, device);
     storage = new StorageImpl;
     storage->data = data;
-    // A CUDA tensor always says its number.
-    if (device.is_cuda()) device = Device(kCUDA, device.ordinal());
   }
   storage->nbytes = nbytes;
-  storage->device = device;
+  storage->device = with_number(device);
   return Storage(IntrusivePtr<StorageImpl>::adopt(storage));
 }
 
@@ -48,7 +51,7 @@ Storage Storage::borrow(void* data, size_t nbytes, Device device,
   auto* storage = new StorageImpl;
   storage->data = data;
   storage->nbytes = nbytes;
-  storage->device = device;
+  storage->device = with_number(device);
   storage->deleter = new std::function<void(void*)>(deleter ? std::move(deleter) : [](void*) {});
   return Storage(IntrusivePtr<StorageImpl>::adopt(storage));
 }

@@ -85,6 +85,14 @@ int64_t TensorBase::stride(int64_t d) const {
   return strides()[static_cast<size_t>(wrap_dim("stride", d, dim()))];
 }
 
+void TensorBase::check_accessor(size_t dims) const {
+  TARN_CHECK(dim() == static_cast<int64_t>(dims), "TensorAccessor expected ", dims,
+             " dims but tensor has ", dim());
+  if (!is_cpu()) {
+    throw DeviceError(str("[accessor] the elements are on ", device(), "\nHINT: use x.cpu()"));
+  }
+}
+
 Tensor TensorBase::_base() const {
   TARN_CHECK(is_view(), "_base: this tensor is not a view of another");
   return Tensor(impl().base);

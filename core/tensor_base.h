@@ -22,6 +22,34 @@ namespace indexing {
 class TensorIndex;
 }
 
+// The elements of a CPU tensor by index, which is not checked: `auto a = x.accessor<float, 2>();
+// a[i][j] = 1;`. Must not outlive the tensor.
+template <class T, size_t N>
+class TensorAccessor {
+ public:
+  TensorAccessor(T* data, const int64_t* sizes, const int64_t* strides)
+      : data_(data), sizes_(sizes), strides_(strides) {}
+
+  int64_t size(size_t d) const { return sizes_[d]; }
+  int64_t stride(size_t d) const { return strides_[d]; }
+  IntArrayRef sizes() const { return IntArrayRef(sizes_, N); }
+  IntArrayRef strides() const { return IntArrayRef(strides_, N); }
+  T* data() const { return data_; }
+  // An element, or for N > 1 an accessor of the dimensions that are left.
+  decltype(auto) operator[](int64_t i) const {
+    T* const position = data_ + i * strides_[0];
+    if constexpr (N == 1) {
+      return static_cast<T&>(*position);
+    } else {
+      return TensorAccessor<T, N - 1>(position, sizes_ + 1, strides_ + 1);
+    }
+  }
+
+ private:
+  T* data_;
+  const int64_t *sizes_, *strides_;
+};
+
 // A shared handle: copying it copies no data. A default-constructed one is undefined. Reading one
 // tensor from several threads is safe; writing needs the caller's synchronisation.
 class TensorBase {
@@ -97,6 +125,15 @@ class TensorBase {
   const T* const_data_ptr() const {
     return data_ptr<std::remove_const_t<T>>();
   }
+  // Throws Error unless the tensor has N dimensions and is on the CPU.
+  template <class T, size_t N>
+  TensorAccessor<T, N> accessor() const& {
+    static_assert(N > 0, "accessor is for tensors with dimensions; for one element use item<T>()");
+    check_accessor(N);
+    return TensorAccessor<T, N>(data_ptr<T>(), sizes().data(), strides().data());
+  }
+  template <class T, size_t N>
+  TensorAccessor<T, N> accessor() && = delete;
   // The value of a one-element tensor, copied from its device. Throws Error for other sizes.
   Scalar item() const;
   template <class T>
@@ -132,6 +169,7 @@ class TensorBase {
  protected:
   [[noreturn]] static void undefined();
   [[noreturn]] void wrong_data_type(ScalarType asked) const;
+  void check_accessor(size_t dims) const;
   unsigned add_hook(std::function<Tensor(const Tensor&)> hook) const;
 
   IntrusivePtr<TensorImpl> impl_;

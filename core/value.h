@@ -102,6 +102,12 @@ class Value {
   const std::string& to_string() const;
   const std::string& to_bytes() const;
   const Tensor& to_tensor() const;
+  // libtorch's names of these.
+  bool toBool() const { return to_bool(); }
+  int64_t toInt() const { return to_int(); }
+  double toDouble() const { return to_double(); }
+  const std::string& toStringRef() const { return to_string(); }
+  const Tensor& toTensor() const { return to_tensor(); }
   // A list or tuple of tensors; an empty one gives no tensors.
   std::vector<Tensor> to_tensors() const;
   // A dict from strings to tensors, in its order. to_state_dict() adds the module versions.

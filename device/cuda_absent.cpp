@@ -7,12 +7,15 @@
 namespace tarn {
 namespace {
 
-[[noreturn]] void fail(int64_t device) { detail::fail_missing(Device(kCUDA, device)); }
+[[noreturn]] void fail(int64_t device) {
+  detail::fail_missing(Device(kCUDA, device < 0 ? 0 : device));
+}
 
 }  // namespace
 
 void detail::fail_missing(Device device) {
-  throw DeviceError(str("[cuda] ", device, " was asked for, but this build of Tarn has no CUDA"));
+  throw DeviceError(str("[cuda] ", Device(kCUDA, device.ordinal()),
+                        " was asked for, but this build of Tarn has no CUDA"));
 }
 
 namespace cuda {

@@ -12,6 +12,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <initializer_list>
 #include <iosfwd>
 #include <string>
 #include <vector>
@@ -82,6 +83,12 @@ void save(const T& object, Rest&&... rest) {
   } else {
     save(Value(object.state_dict()), std::forward<Rest>(rest)...);
   }
+}
+
+// save({x, y}, path)
+template <typename... Rest>
+void save(std::initializer_list<Tensor> tensors, Rest&&... rest) {
+  save(Value(std::vector<Tensor>(tensors)), std::forward<Rest>(rest)...);
 }
 
 // libtorch's form, into a variable: load(tensor, path), load(tensors, path), load(module, path) and

@@ -142,7 +142,9 @@ struct Mish : Pointwise<1> {
   }
   template <class V>
   TARN_HD V backward(V g, V x, V) const {
-    const V t = tanh(softplus1(x));
+    // tanh(log(1 + w)), where it is not 1: without a kink at 0, so that it has derivatives too.
+    const V w = exp(where(x > Lit<V>(20), Lit<V>(20), x)), n = w * (w + Lit<V>(2));
+    const V t = n / (n + Lit<V>(2));
     return g * (t + x * sigmoid(x) * (-t * t + Lit<V>(1)));
   }
 };

@@ -111,7 +111,8 @@ struct SumStates {
 
 struct Sum : SumStates {
   static constexpr const char* kName = "sum";
-  static constexpr ReduceTraits kTraits = {.result = ReduceResult::kPromoteInts};
+  static constexpr ReduceTraits kTraits = {.result = ReduceResult::kPromoteInts,
+                                           .backward_reads = false};
   TARN_HD auto finish(auto s, int64_t) const { return s; }
   template <class T>
   T backward(const T& g, const T&, const T&, const auto&) const {
@@ -121,7 +122,8 @@ struct Sum : SumStates {
 
 struct Mean : SumStates {
   static constexpr const char* kName = "mean";
-  static constexpr ReduceTraits kTraits = {.result = ReduceResult::kFloating};
+  static constexpr ReduceTraits kTraits = {.result = ReduceResult::kFloating,
+                                           .backward_reads = false};
   TARN_HD auto finish(auto s, int64_t count) const { return s / static_cast<decltype(s)>(count); }
   template <class T>
   T backward(const T& g, const T&, const T&, const auto& context) const {

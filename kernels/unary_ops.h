@@ -144,13 +144,14 @@ struct Clamp : Pointwise<1, Rule::kSame> {
   Number min, max;
   template <class V>
   TARN_HD V forward(V x) const {
+    // Bounds that are NaN make everything NaN, as PyTorch's do.
     const V high = max.as<V>(), low = min.as<V>();
-    const V raised = x < low ? low : x;
-    return raised > high ? high : raised;
+    const V raised = x < low || low != low ? low : x;
+    return raised > high || high != high ? high : raised;
   }
   template <class V>
   TARN_HD V backward(V g, V x, V) const {
-    return where(x < min.as<V>(), Lit<V>(0), where(x > max.as<V>(), Lit<V>(0), g));
+    return where(x >= min.as<V>(), where(x <= max.as<V>(), g, Lit<V>(0)), Lit<V>(0));
   }
 };
 

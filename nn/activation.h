@@ -227,3 +227,15 @@ struct LogSoftmaxImpl : detail::ActivationWithOptions<LogSoftmaxOptions, functio
 TARN_MODULE(LogSoftmax);
 
 }  // namespace tarn::nn
+
+// Those that core/ops.h has not, with ATen's arguments.
+namespace tarn {
+
+inline Tensor selu(const Tensor& x) { return nn::functional::selu(x); }
+inline Tensor relu6(const Tensor& x) { return nn::functional::relu6(x); }
+inline Tensor hardtanh(const Tensor& x, double min_val = -1, double max_val = 1) {
+  return nn::functional::hardtanh(x, nn::HardtanhOptions().min_val(min_val).max_val(max_val));
+}
+inline Tensor celu(const Tensor& x, double alpha = 1) { return elu(x, alpha, 1, 1 / alpha); }
+
+}  // namespace tarn

@@ -181,17 +181,21 @@ class AnyModule {
     return table_->any(*module_, arguments);
   }
 
-  // The module as its Impl or handle's type; throws TypeError if it is not of exactly that type.
+  // The module as a reference to its Impl, or as a handle: get<nn::LinearImpl>().weight,
+  // get<nn::Linear>()->weight. Throws TypeError if it is not of exactly that type.
   template <class T>
-  auto& get() const {
-    using M = typename detail::Contained<T>::type;
+  decltype(auto) get() const {
     check("get");
-    if (table_->type != typeid(M)) wrong_cast(typeid(M));
-    return dynamic_cast<M&>(*module_);
+    if constexpr (std::derived_from<T, Module>) {
+      if (table_->type != typeid(T)) wrong_cast(typeid(T));
+      return dynamic_cast<T&>(*module_);
+    } else {
+      return T(ptr<T>());
+    }
   }
   template <class T>
   std::shared_ptr<typename detail::Contained<T>::type> ptr() const {
-    return {ptr(), &get<T>()};
+    return {ptr(), &get<typename detail::Contained<T>::type>()};
   }
   const std::shared_ptr<Module>& ptr() const {
     check("ptr");

@@ -11,8 +11,10 @@ class Module;
 
 namespace detail {
 
-// What precedes every layer's name.
-inline constexpr const char* kLayerPrefix = "tarn::nn::";
+// The library's name in the names of its types and layers; <torch/torch.h> makes it "torch".
+inline constinit const char* printed_library = "tarn";
+// "tarn::nn::", which precedes every layer's name.
+inline std::string layer_prefix() { return std::string(printed_library) + "::nn::"; }
 // "Linear" for a LinearImpl.
 std::string layer_name(const Module& layer);
 
@@ -20,7 +22,7 @@ std::string layer_name(const Module& layer);
 class LayerText {
  public:
   LayerText(std::ostream& stream, const std::string& layer) : stream_(stream) {
-    stream_ << kLayerPrefix << layer << '(';
+    stream_ << layer_prefix() << layer << '(';
   }
   LayerText(std::ostream& stream, const Module& layer) : LayerText(stream, layer_name(layer)) {}
   ~LayerText() { stream_ << ')'; }

@@ -205,3 +205,51 @@ struct KLDivLossImpl : detail::Loss<KLDivLossOptions, functional::kl_div> {
 TARN_MODULE(KLDivLoss);
 
 }  // namespace tarn::nn
+
+// The same with ATen's arguments: mse_loss(x, y, kSum). An undefined weight
+// is none.
+namespace tarn {
+
+inline Tensor l1_loss(const Tensor& x, const Tensor& target, Reduction reduction = kMean) {
+  return nn::functional::l1_loss(x, target, reduction);
+}
+inline Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction = kMean) {
+  return nn::functional::mse_loss(x, target, reduction);
+}
+inline Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, Reduction reduction = kMean,
+                             double beta = 1) {
+  return nn::functional::smooth_l1_loss(x, target, nn::SmoothL1LossOptions(reduction).beta(beta));
+}
+inline Tensor huber_loss(const Tensor& x, const Tensor& target, Reduction reduction = kMean,
+                         double delta = 1) {
+  return nn::functional::huber_loss(x, target, nn::HuberLossOptions(reduction).delta(delta));
+}
+inline Tensor cross_entropy_loss(const Tensor& x, const Tensor& target, const Tensor& weight = {},
+                                 Reduction reduction = kMean, int64_t ignore_index = -100,
+                                 double label_smoothing = 0) {
+  return nn::functional::cross_entropy(x, target,
+                                       nn::CrossEntropyLossOptions()
+                                           .weight(weight)
+                                           .reduction(reduction)
+                                           .ignore_index(ignore_index)
+                                           .label_smoothing(label_smoothing));
+}
+inline Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const Tensor& weight = {},
+                                   Reduction reduction = kMean) {
+  return nn::functional::binary_cross_entropy(
+      x, target, nn::BCELossOptions().weight(weight).reduction(reduction));
+}
+inline Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target,
+                                               const Tensor& weight = {},
+                                               const Tensor& pos_weight = {},
+                                               Reduction reduction = kMean) {
+  return nn::functional::binary_cross_entropy_with_logits(
+      x, target,
+      nn::BCEWithLogitsLossOptions().weight(weight).pos_weight(pos_weight).reduction(reduction));
+}
+inline Tensor kl_div(const Tensor& x, const Tensor& target, Reduction reduction = kMean,
+                     bool log_target = false) {
+  return nn::functional::kl_div(x, target, nn::KLDivLossOptions(reduction).log_target(log_target));
+}
+
+}  // namespace tarn

@@ -30,6 +30,9 @@ std::string detail::type_name(const std::type_info& type) {
   char* const text = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
   std::string name = text ? text : type.name();
   std::free(text);
+  if (constexpr std::string_view kLibrary = "tarn"; name.starts_with("tarn::")) {
+    name.replace(0, kLibrary.size(), printed_library);
+  }
   return name;
 }
 
@@ -45,7 +48,6 @@ std::string Module::name() const {
 }
 
 // --- Registration
-//   -----------------------------------------------------------------------------------
 
 Tensor& Module::register_parameter(std::string name, Tensor tensor, bool requires_grad) {
   check_name("Parameter", name);
@@ -91,7 +93,6 @@ void Module::unregister_module(const std::string& name) {
 }
 
 // --- Contents
-//   ---------------------------------------------------------------------------------------
 
 OrderedDict<std::string, Tensor> Module::named(OrderedDict<std::string, Tensor> Module::*own,
                                                bool recurse) const {
@@ -149,7 +150,6 @@ std::shared_ptr<Module> Module::shared() const {
 }
 
 // --- Mode, place, gradients
-//   -------------------------------------------------------------------------
 
 void Module::train(bool on) {
   for (const auto& child : children_) child.value()->train(on);
@@ -200,7 +200,6 @@ void Module::zero_grad(bool set_to_none) {
 }
 
 // --- Printing
-//   ---------------------------------------------------------------------------------------
 
 void Module::pretty_print(std::ostream& stream) const { stream << name(); }
 

@@ -131,7 +131,6 @@ class Module : public std::enable_shared_from_this<Module> {
   virtual void unregister_module(const std::string& name);
 
   // --- Contents, in order of registration: own first, then those of the submodules
-  //   -----------------
   // As in Python a tensor or module reachable under several names is listed once, under the first.
   std::vector<Tensor> parameters(bool recurse = true) const;
   OrderedDict<std::string, Tensor> named_parameters(bool recurse = true) const;
@@ -169,7 +168,6 @@ class Module : public std::enable_shared_from_this<Module> {
   }
 
   // --- Mode, place, gradients
-  //   -----------------------------------------------------------------------
   // Training mode matters to Dropout and its like; new modules are in training mode.
   virtual void train(bool on = true);
   void eval() { train(false); }
@@ -183,7 +181,6 @@ class Module : public std::enable_shared_from_this<Module> {
   virtual void zero_grad(bool set_to_none = true);
 
   // --- State
-  //   ----------------------------------------------------------------------------------------
   // Parameters and persistent buffers in PyTorch's order, detached but sharing their bytes.
   StateDict state_dict() const;
   // Copies `state` (or a Value from load()) into the parameters and buffers, converting dtype and

@@ -35,7 +35,7 @@ void ModuleListImpl::wrong_type(size_t index, const std::type_info& asked) const
 }
 
 void ModuleListImpl::pretty_print(std::ostream& stream) const {
-  stream << detail::kLayerPrefix << detail::layer_name(*this);
+  stream << detail::layer_prefix() << detail::layer_name(*this);
 }
 
 void ModuleDictImpl::update(const std::vector<Entry>& modules) {
@@ -58,7 +58,7 @@ void ModuleDictImpl::wrong_type(const std::string& key, const std::type_info& as
 }
 
 void ModuleDictImpl::pretty_print(std::ostream& stream) const {
-  stream << detail::kLayerPrefix << detail::layer_name(*this);
+  stream << detail::layer_prefix() << detail::layer_name(*this);
 }
 
 }  // namespace tarn::nn

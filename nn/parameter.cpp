@@ -7,7 +7,7 @@ namespace {
 
 void print_parameters(std::ostream& stream, const char* layer,
                       const OrderedDict<std::string, Tensor>& parameters) {
-  stream << detail::kLayerPrefix << layer << "(\n";
+  stream << detail::layer_prefix() << layer << "(\n";
   for (const auto& item : parameters) {
     const Tensor& t = item.value();
     stream << '(' << item.key() << "): Parameter containing: [" << t.scalar_type() << " of size "

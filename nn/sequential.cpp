@@ -61,7 +61,7 @@ void SequentialImpl::unregister_module(const std::string& name) {
 }
 
 void SequentialImpl::pretty_print(std::ostream& stream) const {
-  stream << detail::kLayerPrefix << detail::layer_name(*this);
+  stream << detail::layer_prefix() << detail::layer_name(*this);
 }
 
 }  // namespace tarn::nn

@@ -90,7 +90,7 @@ class SequentialImpl : public Module {
   // These throw IndexError "Index out of range", and TypeError for another type of module.
   template <class M>
   auto& at(size_t index) const {
-    return element(index).template get<M>();
+    return element(index).template get<typename detail::Contained<M>::type>();
   }
   template <class M>
   auto ptr(size_t index) const {

@@ -13,7 +13,9 @@ import sys
 import tempfile
 
 LAYERS = ["device", "kernels", "core", "nn", "io"]
-LIBRARY = LAYERS + ["tarn.h", "fwd.h"]
+# Headers under libtorch's names, which show users <tarn/tarn.h>; no layer may include them.
+COMPAT = "compat"
+LIBRARY = LAYERS + [COMPAT, "tarn.h", "fwd.h"]
 CODE = {".h", ".cpp", ".inc", ".cu", ".cuh", ".py", ".sh", ".cmake", ""}
 TEXT = CODE | {".md", ".txt", ".in", ".json"}
 SKIPPED = {".git", "build", "__pycache__", "LICENSE"}
@@ -58,6 +60,10 @@ def layer_errors(path, number, line):
     top = path.parts[0]
     if quote == '"' and not name.startswith("tarn/"):
         yield f'include "{name}" is not spelled "tarn/..."'
+    if top in LAYERS and name.split("/")[0] in ("torch", "ATen", "c10"):
+        yield f"{top}/ includes {name}, which is for users only"
+    if top == COMPAT and name.startswith("tarn/") and name != "tarn/tarn.h":
+        yield f"{COMPAT}/ includes {name}, not tarn/tarn.h"
     if top not in LAYERS or not name.startswith("tarn/"):
         return
     target = name.split("/")[1]
@@ -114,6 +120,8 @@ def selftest():
     plants = {
         "device/up.h": ('#pragma once\n#include "tarn/core/tensor.h"\n', "only what stands below"),
         "core/all.cpp": ("#include <tarn/tarn.h>\n", "no layer below"),
+        "io/torch.cpp": ("#include <torch/torch.h>\n", "for users only"),
+        "compat/torch/nn.h": ("#pragma once\n#include <tarn/nn/nn.h>\n", "not tarn/tarn.h"),
         "nn/short.cpp": ('#include "linear.h"\n', 'is not spelled "tarn/'),
         "io/long.cpp": ("int a;\n" * (HARD_LINES + 1), "the hard cap"),
         "io/open.h": ("int a;\n", "without #pragma once"),

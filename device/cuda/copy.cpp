@@ -179,7 +179,8 @@ Way find_way(int to_device, int from_device) {
 
 Way way(int to_device, int from_device) {
   static std::array<std::atomic<Way>, kMaxDevices * kMaxDevices> ways;
-  auto& slot = ways[static_cast<size_t>(from_device) * kMaxDevices + static_cast<size_t>(to_device)];
+  const auto from = static_cast<size_t>(from_device), to = static_cast<size_t>(to_device);
+  auto& slot = ways[from * kMaxDevices + to];
   Way known = slot.load(std::memory_order_acquire);
   if (known == Way::kUnknown) {
     static std::mutex mutex;

@@ -84,9 +84,8 @@ Pool& pool(int device) {
   const auto counts = pool(device).blocks.counts();
   throw OutOfMemoryError(str(
       "[allocate] out of memory: ", bytes, " bytes requested on cuda:", device, ", which has ",
-      free, " of ", total, " bytes free; this program holds ", counts.reserved,
-      " bytes there, ", counts.allocated, " of them in use. HINT: free tensors or use smaller ",
-      "batches"));
+      free, " of ", total, " bytes free; this program holds ", counts.reserved, " bytes there, ",
+      counts.allocated, " of them in use. HINT: free tensors or use smaller ", "batches"));
 }
 
 detail::StreamAllocator::Counts counts(int64_t device) {

@@ -209,9 +209,9 @@ void detail::fail_missing(Device device) {
   if (machine.count > 0) {
     reason = str("this machine has ", machine.count, " CUDA device(s), counted from cuda:0");
   } else {
-    reason = str("no CUDA device can be used here: ",
-                 cudaGetErrorString(machine.error == cudaSuccess ? cudaErrorNoDevice
-                                                                 : machine.error));
+    reason =
+        str("no CUDA device can be used here: ",
+            cudaGetErrorString(machine.error == cudaSuccess ? cudaErrorNoDevice : machine.error));
   }
   throw DeviceError(str("[cuda] ", device, " was asked for, but ", reason));
 }

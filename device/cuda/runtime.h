@@ -17,9 +17,9 @@ namespace tarn::cuda {
     if (const cudaError_t error = (call); error != cudaSuccess) ::tarn::cuda::fail(error, #call); \
   } while (false)
 
-// Makes cuda:`index` the device that this thread's kernels run on until the next call: kernels() and
-// the memory functions do so first. Costs a comparison when nothing changes. Throws DeviceError for a
-// device that is not there.
+// Makes cuda:`index` the device that this thread's kernels run on until the next call: kernels()
+// and the memory functions do so first. Costs a comparison when nothing changes. Throws DeviceError
+// for a device that is not there.
 void select(int index);
 // The device selected last by this thread.
 int selected();
@@ -34,8 +34,8 @@ class SelectGuard {
  private:
   int before_;
 };
-// The number itself, or the thread's current device (device/cuda.h) for -1. Throws DeviceError for a
-// device that is not there.
+// The number itself, or the thread's current device (device/cuda.h) for -1. Throws DeviceError for
+// a device that is not there.
 int device_or_current(int64_t index);
 
 // The stream that work of this thread on the selected device goes to, or on cuda:`index`.
@@ -43,11 +43,13 @@ cudaStream_t stream();
 cudaStream_t stream_of(int index);
 // An event that occurs when the work on `stream`, of the selected device, is done. The caller's.
 cudaEvent_t record_event(cudaStream_t stream);
-// What `waiting` is given from now on runs behind what `awaited`, a stream of cuda:`device`, has now.
+// What `waiting` is given from now on runs behind what `awaited`, a stream of cuda:`device`, has
+// been given so far.
 void make_wait(cudaStream_t waiting, int device, cudaStream_t awaited);
 
-// Temporary device memory of a kernel call on the selected device, valid for work enqueued on stream()
-// until it goes out of scope, and reusable by later work on that stream right after. 512-byte aligned.
+// Temporary device memory of a kernel call on the selected device, valid for work enqueued on
+// stream() until it goes out of scope, and reusable by later work on that stream right after.
+// 512-byte aligned.
 class Scratch {
  public:
   explicit Scratch(size_t bytes);

@@ -9,3 +9,8 @@
 #include "tarn/io/data/samplers.h"
 #include "tarn/io/data/tensor_dataset.h"
 #include "tarn/io/data/transforms.h"
+
+namespace tarn::data {
+using datasets::BatchDataset;
+using datasets::Dataset;
+}  // namespace tarn::data

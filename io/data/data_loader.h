@@ -70,11 +70,11 @@ class DataLoader final : private detail::BatchSource<typename Dataset::BatchType
   // Waits for the batches that workers are making at this moment, and drops the rest.
   ~DataLoader() = default;
 
-  // Starts an epoch. Throws Error while an iterator of an unfinished one exists; an epoch left by
-  // break is dropped.
+  // Starts an epoch. With workers throws Error while an iterator of an unfinished one exists; an
+  // epoch left by break is dropped. Without, such an iterator goes on with the new epoch.
   Iterator<BatchType> begin() {
     if (joined_) detail::throw_iterator_error("begin() was called after join()");
-    if (const auto state = state_.lock(); state && !state->at_end()) {
+    if (const auto state = state_.lock(); pool_ && state && !state->at_end()) {
       detail::throw_iterator_error(
           "Attempted to get a new DataLoader iterator while another iterator is not yet exhausted");
     }

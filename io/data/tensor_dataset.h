@@ -35,9 +35,10 @@ class RowDataset : public Dataset<Self, Example<Tensor, Target>> {
     const Tensor index = from_blob(const_cast<size_t*>(indices.data()),
                                    static_cast<int64_t>(indices.size()), kInt64);
     if constexpr (kHasTarget) {
-      return {rows_.data.index_select(0, index), rows_.target.index_select(0, index)};
+      return {rows_.data.index_select(0, index.to(rows_.data.device())),
+              rows_.target.index_select(0, index.to(rows_.target.device()))};
     } else {
-      return rows_.data.index_select(0, index);
+      return rows_.data.index_select(0, index.to(rows_.data.device()));
     }
   }
 

@@ -27,10 +27,11 @@ Optimizer::Optimizer(const std::vector<OptimizerParamGroup>& groups,
 void Optimizer::add_param_group(const OptimizerParamGroup& group) {
   OptimizerParamGroup added = group;
   if (!added.has_options()) added.set_options(defaults_->clone());
-  const OptimizerOptions &options = added.options(), &expected = *defaults_;
+  OptimizerOptions &options = added.options(), &expected = *defaults_;
   if (typeid(options) != typeid(expected)) {
     throw TypeError("[optimizer] the options of a parameter group are of another optimizer");
   }
+  inherit_defaults(options);
   options.check();
   std::unordered_set<const TensorImpl*> taken, own;
   for (const OptimizerParamGroup& other : groups_) {
@@ -63,7 +64,6 @@ void Optimizer::zero_grad(bool set_to_none) {
 }
 
 // --- A step
-//   -------------------------------------------------------------------------------------------
 
 Tensor Optimizer::step(LossClosure closure) {
   Tensor loss;

@@ -22,8 +22,12 @@ namespace tarn::optim {
 // has.
 class OptionFields {
  public:
-  static OptionFields writer(Value& dict) { return OptionFields(&dict, nullptr); }
-  static OptionFields reader(const Value& dict) { return OptionFields(nullptr, &dict); }
+  static OptionFields writer(Value& dict) { return {&dict, nullptr, nullptr}; }
+  static OptionFields reader(const Value& dict) { return {nullptr, &dict, nullptr}; }
+  // Reads only into fields that are as in `untouched`.
+  static OptionFields filler(const Value& dict, const Value& untouched) {
+    return {nullptr, &dict, &untouched};
+  }
   void operator()(const char* key, double& field);
   void operator()(const char* key, bool& field);
   void operator()(const char* key, int64_t& field);
@@ -33,11 +37,14 @@ class OptionFields {
   void constant(const char* key, Value value);
 
  private:
-  OptionFields(Value* to, const Value* from) : to_(to), from_(from) {}
-  const Value* find(const char* key) const;
+  OptionFields(Value* to, const Value* from, const Value* untouched)
+      : to_(to), from_(from), untouched_(untouched) {}
+  // What to read into fields with these values.
+  const Value* find(const char* key, std::initializer_list<double> values) const;
 
   Value* to_;
   const Value* from_;
+  const Value* untouched_;
 };
 
 // The settings of a parameter group. Setters return the object:
@@ -46,6 +53,8 @@ class OptimizerOptions {
  public:
   virtual ~OptimizerOptions() = default;
   virtual std::unique_ptr<OptimizerOptions> clone() const = 0;
+  // Options of the same class with nothing set; null if the class has none.
+  virtual std::unique_ptr<OptimizerOptions> untouched() const { return nullptr; }
   virtual double get_lr() const = 0;
   virtual void set_lr(double lr) = 0;
   // Names every field, in PyTorch's order.
@@ -53,12 +62,18 @@ class OptimizerOptions {
   // Throws ValueError for values that make no sense.
   virtual void check() const {}
 };
-// Gives Derived its clone().
+// Gives Derived its clone() and untouched().
 template <class Derived>
 class OptimizerCloneableOptions : public OptimizerOptions {
  public:
   std::unique_ptr<OptimizerOptions> clone() const override {
     return std::make_unique<Derived>(static_cast<const Derived&>(*this));
+  }
+  std::unique_ptr<OptimizerOptions> untouched() const override {
+    if constexpr (std::is_default_constructible_v<Derived>)
+      return std::make_unique<Derived>();
+    else
+      return nullptr;
   }
 };
 
@@ -74,7 +89,9 @@ class OptimizerParamState {
   Tensor buffers_[kMaxBuffers];  // like the parameter; undefined until used
 };
 
-// Parameters that share settings: the optimizer's defaults, unless the group has its own.
+// Parameters that share settings. A group without options has the optimizer's defaults; of a
+// group's own options, those left at the values of their class follow the optimizer's as well, so
+// that AdamOptions().weight_decay(0.1) changes nothing but the weight decay.
 class OptimizerParamGroup {
  public:
   OptimizerParamGroup(std::vector<Tensor> params) : params_(std::move(params)) {}  // NOLINT
@@ -130,8 +147,8 @@ class Optimizer {
   virtual Tensor step(LossClosure closure = nullptr);
   void zero_grad(bool set_to_none = true);
 
-  // Throws ValueError for a parameter that is undefined, not a leaf, or in a group already, and for
-  // options that make no sense.
+  // Fills in the group's options as said above. Throws ValueError for a parameter that is
+  // undefined, not a leaf, or in a group already, and for options that make no sense.
   void add_param_group(const OptimizerParamGroup& group);
   std::vector<OptimizerParamGroup>& param_groups() { return groups_; }
   const std::vector<OptimizerParamGroup>& param_groups() const { return groups_; }
@@ -167,6 +184,7 @@ class Optimizer {
                       const OptimTensor* tensors, int64_t count) const;
 
  private:
+  void inherit_defaults(OptimizerOptions& options) const;
   // A parameter of a group, in order, and its state; kept so that a step looks nothing up.
   struct Slot {
     Tensor param;

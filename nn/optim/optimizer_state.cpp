@@ -5,30 +5,38 @@
 
 namespace tarn::optim {
 
-const Value* OptionFields::find(const char* key) const {
+const Value* OptionFields::find(const char* key, std::initializer_list<double> values) const {
+  if (untouched_) {
+    const Value& old = untouched_->at(key);
+    size_t i = 0;
+    for (const double value : values) {
+      const Value& element = old.is_tuple() ? old.elements()[i++] : old;
+      if ((element.is_bool() ? element.to_bool() : element.to_double()) != value) return nullptr;
+    }
+  }
   return from_ ? from_->find(key) : nullptr;
 }
 
 void OptionFields::operator()(const char* key, double& field) {
   if (to_) to_->set(key, field);
   // PyTorch's learning rate may be a tensor.
-  if (const Value* v = find(key))
+  if (const Value* v = find(key, {field}))
     field = v->is_tensor() ? v->to_tensor().item<double>() : v->to_double();
 }
 
 void OptionFields::operator()(const char* key, bool& field) {
   if (to_) to_->set(key, field);
-  if (const Value* v = find(key)) field = v->to_bool();
+  if (const Value* v = find(key, {static_cast<double>(field)})) field = v->to_bool();
 }
 
 void OptionFields::operator()(const char* key, int64_t& field) {
   if (to_) to_->set(key, field);
-  if (const Value* v = find(key)) field = v->to_int();
+  if (const Value* v = find(key, {static_cast<double>(field)})) field = v->to_int();
 }
 
 void OptionFields::operator()(const char* key, double& first, double& second) {
   if (to_) to_->set(key, Value::tuple({first, second}));
-  if (const Value* v = find(key)) {
+  if (const Value* v = find(key, {first, second})) {
     if (v->size() != 2)
       throw ValueError(str("[load_state_dict] '", key, "' must have 2 elements, got ", v->size()));
     first = v->elements()[0].to_double();
@@ -38,6 +46,17 @@ void OptionFields::operator()(const char* key, double& first, double& second) {
 
 void OptionFields::constant(const char* key, Value value) {
   if (to_) to_->set(key, std::move(value));
+}
+
+void Optimizer::inherit_defaults(OptimizerOptions& options) const {
+  const std::unique_ptr<OptimizerOptions> untouched = options.untouched();
+  if (!untouched) return;
+  Value old = Value::dict(), defaults = Value::dict();
+  OptionFields write_old = OptionFields::writer(old), write = OptionFields::writer(defaults);
+  untouched->visit(write_old);
+  defaults_->visit(write);
+  OptionFields fill = OptionFields::filler(defaults, old);
+  options.visit(fill);
 }
 
 Value Optimizer::state_dict() const {

@@ -8,7 +8,7 @@ namespace tarn::optim {
 
 class SGDOptions : public OptimizerCloneableOptions<SGDOptions> {
  public:
-  SGDOptions(double lr) : step_{lr, 0, 0, 0, false, false} {}  // NOLINT
+  SGDOptions(double lr = 1e-3) : step_{lr, 0, 0, 0, false, false} {}  // NOLINT
   double& lr() { return step_.lr; }
   double lr() const { return step_.lr; }
   SGDOptions& lr(double value) { return step_.lr = value, *this; }

@@ -30,6 +30,10 @@ try_program() {
   check_flags "$name" "$build/compile_commands.json"
 
   (cd "$build" && ./plain) || fail "$name: plain failed with status $?"
+  (cd "$build" && ./libtorch_program) >"$work/log" 2>&1 ||
+    { cat "$work/log"; fail "$name: libtorch_program failed"; }
+  diff "$here/program/libtorch_program.txt" "$work/log" ||
+    fail "$name: libtorch_program prints other things than with libtorch"
   # The first page ends on a device that may be absent: that is said, and nothing else fails.
   local status=0 file
   { (cd "$build" && ./first_page) >"$work/log" 2>&1; } 2>/dev/null || status=$?
@@ -45,7 +49,7 @@ try_program() {
 # A user's own sources are compiled with the standard, the include folder, and nothing else.
 check_flags() {
   local found
-  found=$(grep '"command"' "$2" | grep -E '(plain|first_page)\.cpp' |
+  found=$(grep '"command"' "$2" | grep -E '(plain|first_page|libtorch_program)\.cpp' |
     grep -oE ' -(W|m|f|D|O[0-2s])[^ ]*' | sort -u) || true
   [[ -z $found ]] || fail "$1: Tarn gives its users compiler flags:" $found
   grep -q -- '-std=gnu++20\|-std=c++20' "$2" || fail "$1: C++20 was not asked for"

@@ -303,3 +303,16 @@ TEST_CASE("masked_select and masked_fill broadcast their mask") {
   CHECK_THROWS_AS(x.masked_select(ones({2, 2}, kBool)), ShapeError);
   CHECK_THROWS_AS(x.masked_select(ones({3})), TypeError);
 }
+
+TEST_CASE("an accessor reads and writes the elements of a view") {
+  const Tensor x = arange(6).reshape({2, 3}), transposed = x.t();
+  const auto columns = transposed.accessor<int64_t, 2>();
+  CHECK(columns.sizes() == IntArrayRef({3, 2}));
+  CHECK(columns[2][1] == 5);
+  CHECK(columns[1].size(0) == 2);
+  columns[0][1] = 9;
+  CHECK(longs(x) == Longs{0, 1, 2, 9, 4, 5});
+  CHECK_THROWS_WITH_TEXT((x.accessor<int64_t, 1>()),
+                         "TensorAccessor expected 1 dims but tensor has 2");
+  CHECK_THROWS_AS((x.accessor<float, 2>()), TypeError);
+}

@@ -165,6 +165,17 @@ TEST_CASE("reductions over nothing give the neutral element or say why not") {
   CHECK_THROWS_WITH_TEXT(ones({2, 2}).sum({0, -2}), "appears multiple times in the list of dims");
 }
 
+TEST_CASE("a number given to var or std is a dimension, a bool the divisor") {
+  const Tensor x = tensor({{1.0, 3.0}, {2.0, 8.0}}, kDouble);
+  CHECK(x.var(1).equal(tensor({2.0, 18.0}, kDouble)));
+  CHECK(tarn::var(x, 0).equal(tensor({0.5, 12.5}, kDouble)));
+  CHECK(x.std(int64_t{-1}, false).equal(tensor({1.0, 3.0}, kDouble)));
+  CHECK(tarn::std(x, 1, true, true).sizes() == IntArrayRef({2, 1}));
+  CHECK(x.var(false).item<double>() == 7.25);
+  CHECK(tarn::std(x, false).item<double>() == Approx(std::sqrt(7.25)));
+  CHECK(x.var().equal(tarn::var(x, true)));
+}
+
 TEST_CASE("logsumexp survives large and infinite inputs and is differentiable") {
   constexpr double inf = std::numeric_limits<double>::infinity();
   CHECK(tensor({1000.0, 1000.0}).logsumexp(0).item<double>() == Approx(1000.6931));

@@ -123,7 +123,7 @@ TEST_CASE("copies convert, broadcast and refuse what does not fit") {
   CHECK(x.t().contiguous().is_contiguous());
   CHECK(x.detach().storage().is_same(x.storage()));
   CHECK_THROWS_WITH_TEXT(x.copy_(ones({4})), "must match the existing size");
-  CHECK_THROWS_AS(x.to(Device("cuda:0")), DeviceError);
+  CHECK_THROWS_AS(x.to(Device("cuda:100")), DeviceError);
   CHECK_THROWS_WITH_TEXT(x.to(requires_grad(true)), "requires_grad");
   CHECK(tensor({1.9, -1.9}).to(kInt)[1].item<int>() == -1);
   const Tensor grown = arange(4, kFloat);
@@ -167,7 +167,7 @@ TEST_CASE("indexing errors name dimension and size") {
   CHECK_THROWS_WITH_TEXT(x.narrow(0, 1, 2), "exceeds dimension size (2)");
   CHECK_THROWS_WITH_TEXT(x.transpose(0, 2),
                          "Dimension out of range (expected to be in range of [-2, 1], but got 2)");
-  CHECK_THROWS_WITH_TEXT(x.permute({0, 0}), "appears multiple times");
+  CHECK_THROWS_WITH_TEXT(x.permute({0, 0}), "duplicate dims are not allowed");
   CHECK_THROWS_WITH_TEXT(x.expand({3, 5}), "must match the existing size");
 }
 

@@ -35,10 +35,12 @@ cudaError_t& last_error() {
   return error;
 }
 
-bool fails_on_request(const char* function) {
+cudaError_t failure_on_request(const char* function) {
   Settings& s = settings();
-  if (s.fail_call == 0 || std::strcmp(function, s.fail_api) != 0) return false;
-  return --s.fail_call == 0;
+  if (s.fail_call == 0 || std::strcmp(function, s.fail_api) != 0) return cudaSuccess;
+  if (--s.fail_call > 0) return cudaSuccess;
+  bool allocates = std::strstr(function, "Malloc") || std::strstr(function, "Alloc");
+  return allocates ? cudaErrorMemoryAllocation : cudaErrorUnknown;
 }
 
 void complain(const char* format, ...) {

@@ -14,8 +14,9 @@ std::recursive_mutex& big_lock();
 int& current_device();
 cudaError_t& last_error();
 
-/// Whether this call is the one TARN_EMULATED_FAIL asks to fail.
-bool fails_on_request(const char* function);
+/// The error of this call if it is the one TARN_EMULATED_FAIL asks to fail: out of memory for an
+/// allocation, unknown for all others. cudaSuccess otherwise.
+cudaError_t failure_on_request(const char* function);
 
 /// Says on standard error what is wrong with the call that runs.
 __attribute__((format(printf, 1, 2))) void complain(const char* format, ...);
@@ -33,7 +34,8 @@ template <class Body>
 cudaError_t api(const char* function, Body body) {
   std::lock_guard lock(big_lock());
   cudaError_t error = check_call(function);
-  if (error == cudaSuccess) error = fails_on_request(function) ? cudaErrorUnknown : body();
+  if (error == cudaSuccess) error = failure_on_request(function);
+  if (error == cudaSuccess) error = body();
   if (error != cudaSuccess && error != cudaErrorNotReady) last_error() = error;
   return error;
 }

@@ -109,7 +109,7 @@ void fill_unwritten(void* memory, std::size_t bytes);
 void wait(State state, const char* name, Where where);
 void make_ready(unsigned thread);
 
-/// Takes all shared memory from the block that ran, for the next.
+/// Takes all shared memory from the block that ran, for the next. Not for CUDA threads.
 void reset_shared_memory();
 
 }  // namespace cuda_emulator

@@ -29,7 +29,8 @@ __global__ void __launch_bounds__(256) tree_sum(float* sums, const float* x, int
   if (tid == 0) sums[blockIdx.x] = tile[0];
 }
 
-__device__ float warp_sum(float value) {
+__device__ __forceinline__ float warp_sum(float value) {
+#pragma unroll
   for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(~0u, value, lanes);
   return value;
 }
@@ -91,6 +92,15 @@ __global__ void halves_of_a_warp(int* out) {
   out[lane] = value;
 }
 
+// Turns each block's numbers around.
+__global__ void reverse_blocks(int* x) {
+  TARN_SHARED(tile, Arr<int, 1024>);
+  unsigned i = threadIdx.x + blockDim.x * threadIdx.y, first = blockIdx.x * 1024;
+  tile[i] = x[first + i];
+  __syncthreads();
+  x[first + i] = tile[1023 - i];
+}
+
 std::vector<float> numbers(int n) {
   std::vector<float> x(static_cast<std::size_t>(n));
   std::iota(x.begin(), x.end(), 1.0f);
@@ -117,6 +127,17 @@ TEST_CASE("Threads of a block meet at barriers, in every order of threads") {
   check(launch(tree_sum, 4, 256, 0, stream, sums, x, 2000));
   std::vector<float> parts = sums.read(stream);
   REQUIRE(std::accumulate(parts.begin(), parts.end(), 0.0f) == 2001000.0f);
+}
+
+TEST_CASE("Blocks have up to 1024 threads, in up to three dimensions") {
+  Stream stream;
+  std::vector<int> values(3 * 1024);
+  std::iota(values.begin(), values.end(), 0);
+  Buffer<int> x(values);
+  check(launch(reverse_blocks, 3, dim3(32, 32), 0, stream, x));
+  std::vector<int> result = x.read(stream);
+  for (int i = 0; i < 3 * 1024; ++i)
+    REQUIRE(result[static_cast<std::size_t>(i)] == i / 1024 * 1024 + 1023 - i % 1024);
 }
 
 TEST_CASE("The last block to finish sees what the others wrote before their fence") {

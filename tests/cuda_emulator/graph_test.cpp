@@ -114,6 +114,7 @@ TEST_CASE("What may not happen in a capture loses it") {
     void* memory;
     CHECK(cudaMalloc(&memory, 4) == cudaErrorStreamCaptureUnsupported);
   }
+  SECTION("asking an event") { CHECK(cudaEventQuery(event) == cudaErrorStreamCaptureUnsupported); }
   SECTION("copying pageable memory") {
     CHECK(cudaMemcpyAsync(x, &host, 4, cudaMemcpyHostToDevice, stream) ==
           cudaErrorStreamCaptureUnsupported);
@@ -135,6 +136,22 @@ TEST_CASE("Other streams go on while one is capturing") {
   check(cudaStreamSynchronize(other));
   cudaGraphExec_t graph = instantiate(stream);
   REQUIRE(x.read(stream)[0] == 1);
+  check(cudaGraphExecDestroy(graph));
+}
+
+TEST_CASE("A thread that relaxes its capture mode may allocate while it captures") {
+  Stream stream;
+  begin(stream);
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  check(cudaThreadExchangeStreamCaptureMode(&mode));
+  REQUIRE(mode == cudaStreamCaptureModeGlobal);
+  Buffer<int> x(1);
+  check(cudaThreadExchangeStreamCaptureMode(&mode));
+  check(cudaMemsetAsync(x, 0, sizeof(int), stream));
+  check(launch(add, 1, 1, 0, stream, x, 4));
+  cudaGraphExec_t graph = instantiate(stream);
+  check(cudaGraphLaunch(graph, stream));
+  REQUIRE(x.read(stream)[0] == 4);
   check(cudaGraphExecDestroy(graph));
 }
 

@@ -5,6 +5,9 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
+
+#include "tarn/tests/cuda_emulator/executor.h"
 
 template <class T>
 T __ldg(const T* p) {
@@ -92,3 +95,5 @@ inline float min(float x, float y) { return std::fmin(x, y); }
 inline float max(float x, float y) { return std::fmax(x, y); }
 inline double min(double x, double y) { return std::fmin(x, y); }
 inline double max(double x, double y) { return std::fmax(x, y); }
+
+[[noreturn]] inline void __trap() { cuda_emulator::fail("__trap"); }

@@ -27,7 +27,7 @@ __global__ void atomics(T* x) {
   atomicMin(&x[2], static_cast<T>(threadIdx.x));
   atomicOr(&x[3], static_cast<T>(1u << threadIdx.x % 8));
   atomicAnd(&x[4], static_cast<T>(~(1u << threadIdx.x % 8)));
-  T seen = x[5], expected;
+  T seen = atomicAdd(&x[5], T(0)), expected;
   do {
     expected = seen;
     seen = atomicCAS(&x[5], expected, static_cast<T>(expected * 3 % 1009));

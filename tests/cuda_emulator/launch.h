@@ -99,8 +99,7 @@ cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribut
 template <class... Parameters>
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks,
                                                           void (*kernel)(Parameters...),
-                                                          int threads,
-                                                          std::size_t dynamic_shared) {
+                                                          int threads, std::size_t dynamic_shared) {
   return ::cudaOccupancyMaxActiveBlocksPerMultiprocessor(
       blocks, reinterpret_cast<const void*>(kernel), threads, dynamic_shared);
 }

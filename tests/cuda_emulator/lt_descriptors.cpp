@@ -1,4 +1,4 @@
-// cuBLASLt's descriptors: made, set, asked, destroyed. They are plain memory; no device is involved.
+// cuBLASLt's descriptors: made, set, asked, destroyed. They are plain memory, on no device.
 #include <cstring>
 
 #include "tarn/tests/cuda_emulator/lt.h"

@@ -54,11 +54,23 @@ void run(const Problem& p, double alpha, double beta, const void* a, const void*
   }
 }
 
+// What a call without an algorithm chooses one by: its own pointers.
+Preference preference_for(std::uint64_t workspace, const void* a, const void* b, const void* c,
+                          const void* d) {
+  const void* pointers[] = {a, b, c, d};
+  Preference preference;
+  preference.workspace = workspace;
+  for (int i = 0; i < 4; ++i)
+    while (reinterpret_cast<std::uintptr_t>(pointers[i]) % preference.alignment[i] != 0)
+      preference.alignment[i] /= 2;
+  return preference;
+}
+
 template <class Body>
 cublasStatus_t lt_call(const char* function, Body body) {
   std::lock_guard lock(big_lock());
   if (check_call(function) != cudaSuccess) return CUBLAS_STATUS_NOT_INITIALIZED;
-  return fails_on_request(function) ? CUBLAS_STATUS_EXECUTION_FAILED : body();
+  return failure_on_request(function) ? CUBLAS_STATUS_EXECUTION_FAILED : body();
 }
 
 }  // namespace
@@ -97,9 +109,8 @@ extern "C" cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmul
     if (!handle || !stream || !alpha || !beta) return CUBLAS_STATUS_INVALID_VALUE;
     Problem p;
     if (auto status = make_problem(p, op, a_layout, b_layout, c_layout, d_layout)) return status;
-    Preference preference;
-    preference.workspace = workspace_bytes;
-    Algorithm algorithm = algo ? get<Algorithm>(algo) : choose(p, preference);
+    Algorithm algorithm =
+        algo ? get<Algorithm>(algo) : choose(p, preference_for(workspace_bytes, a, b, c, d));
     if (!fits(algorithm, p)) {
       complain("the algorithm was chosen for another problem");
       return CUBLAS_STATUS_INVALID_VALUE;
@@ -119,9 +130,9 @@ extern "C" cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmul
       if (auto status = check_operand(o, stream->device)) return status;
       words.push_back({reinterpret_cast<std::uintptr_t>(o.memory), true});
     }
-    // C alone may be D itself.
+    // C alone may be D.
     for (std::size_t i = 1; i < operands.size(); ++i)
-      if (overlap(operands[0], operands[i]) && operands[i].name[0] != 'C') {
+      if (overlap(operands[0], operands[i]) && !(c == d && operands[i].name[0] == 'C')) {
         complain("D overlaps %s", operands[i].name);
         return CUBLAS_STATUS_INVALID_VALUE;
       }

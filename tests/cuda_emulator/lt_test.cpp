@@ -258,6 +258,8 @@ TEST_CASE("An algorithm wants its workspace, its alignment and its own problem")
   CHECK(run(layer.d, found.workspaceSize - 1) == CUBLAS_STATUS_INVALID_VALUE);
   Buffer<float> larger(M * N + 1);
   CHECK(run(larger + 1, found.workspaceSize) == CUBLAS_STATUS_NOT_SUPPORTED);
+  CHECK(layer.product.run(layer.a_device, layer.b_device, larger + 1, layer.stream) ==
+        CUBLAS_STATUS_SUCCESS);
   layer.product.prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::uint32_t{4});
   REQUIRE(layer.product.find(found) == CUBLAS_STATUS_SUCCESS);
   CHECK(run(larger + 1, found.workspaceSize) == CUBLAS_STATUS_SUCCESS);

@@ -58,6 +58,7 @@ std::map<const char*, Block>& blocks() {
 
 unsigned open_devices = 0;  // what the innermost Access has opened
 struct sigaction outer_handler;
+bool fault_seen = false;
 Arena* arena_list = nullptr;
 
 // Says whose memory was touched, and leaves the rest to whoever handled the signal before.
@@ -75,7 +76,25 @@ void on_fault(int, siginfo_t* info, void*) {
       std::fprintf(stderr, "cuda emulator: host code touched %p, memory of cuda:%d\n", address,
                    device);
   }
-  sigaction(SIGSEGV, &outer_handler, nullptr);  // and the access is tried again
+  // The access is tried again, before another handler; the second time before none.
+  if (fault_seen)
+    signal(SIGSEGV, SIG_DFL);
+  else
+    sigaction(SIGSEGV, &outer_handler, nullptr);
+  fault_seen = true;
+}
+
+// Done before each time that host code could meet closed memory: test programs install handlers of
+// their own, and take back what they found, for every test.
+void install_fault_handler() {
+  struct sigaction current {};
+  sigaction(SIGSEGV, nullptr, &current);
+  if (current.sa_flags & SA_SIGINFO && current.sa_sigaction == on_fault) return;
+  outer_handler = current;
+  struct sigaction action {};
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigaction(SIGSEGV, &action, nullptr);
 }
 
 void report_leaks() {
@@ -97,10 +116,6 @@ Arena* arenas() {
     list[d].base = static_cast<char*>(memory);
   }
   arena_list = list;
-  struct sigaction action {};
-  action.sa_sigaction = on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  sigaction(SIGSEGV, &action, &outer_handler);
   if (settings().leaks) std::atexit(report_leaks);
   return list;
 }
@@ -109,6 +124,7 @@ void protect(Arena& arena, bool open) {
   if (arena.open == open) return;
   arena.open = open;
   arena.visits = 0;
+  if (!open) install_fault_handler();
   if (arena.top > 0)
     mprotect(arena.base, whole_pages(arena.top), open ? PROT_READ | PROT_WRITE : PROT_NONE);
 }

@@ -9,6 +9,18 @@ namespace {
 
 __global__ void add_one(int* x) { x[threadIdx.x] += 1; }
 
+struct Numbers {
+  int low, high;
+};
+struct Pointers {
+  int* out;
+  const int* in;
+};
+__global__ void add_numbers(int* x, Numbers numbers) { *x = numbers.low + numbers.high; }
+__global__ void copy_first(Pointers p) {
+  if (p.in) *p.out = *p.in;
+}
+
 }  // namespace
 
 TEST_CASE("Device memory is aligned to 256 bytes and has no contents at first") {
@@ -76,6 +88,19 @@ TEST_CASE("Kernels reach pinned and registered host memory") {
   REQUIRE(launch(add_one, 1, 32, 0, stream, registered.data()) == cudaErrorIllegalAddress);
   cudaGetLastError();
   check(cudaFreeHost(pinned));
+}
+
+TEST_CASE("Pointers in a structure are checked, numbers in one are not taken for pointers") {
+  Stream stream;
+  Buffer<int> x(1), y(1);
+  for (int high : {0, 512, 4096, 24576, 24608, 31488, 32767})
+    for (int low : {0, 16, 4096})
+      check(launch(add_numbers, 1, 1, 0, stream, x, Numbers{low, high}));
+  check(launch(copy_first, 1, 1, 0, stream, Pointers{x, y}));
+  check(launch(copy_first, 1, 1, 0, stream, Pointers{x, nullptr}));
+  std::vector<int> host(1 << 20);
+  CHECK(launch(copy_first, 1, 1, 0, stream, Pointers{x, host.data()}) == cudaErrorIllegalAddress);
+  cudaGetLastError();
 }
 
 TEST_CASE("A pointer tells where it points") {

@@ -1,6 +1,7 @@
 // Capturing streams into graphs, and launching those.
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "tarn/tests/cuda_emulator/api.h"
@@ -145,6 +146,13 @@ cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, cudaStreamCaptureStatu
   });
 }
 
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  return api("cudaThreadExchangeStreamCaptureMode", [&] {
+    std::swap(*mode, thread_capture_mode());
+    return cudaSuccess;
+  });
+}
+
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
                                  unsigned long long) {
   return api("cudaGraphInstantiate", [&] {
@@ -152,6 +160,11 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
     *executable = new CUgraphExec_st{std::make_shared<CUgraph_st>(*graph)};
     return cudaSuccess;
   });
+}
+
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* executable, cudaGraph_t graph,
+                                          unsigned long long flags) {
+  return cudaGraphInstantiate(executable, graph, flags);
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t handle) {

@@ -153,6 +153,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   return with_event("cudaEventQuery", event, [&] {
     if (cudaError_t error = check_not_captured(event)) return error;
+    if (cudaError_t error = check_no_capture()) return error;
     const Mark& mark = *event->mark;
     if (!mark.stream || mark.done) return cudaSuccess;
     make_progress(mark.stream);

@@ -22,7 +22,6 @@ void map_shared_memory() {
 
 void* shared_memory(std::size_t bytes, std::size_t alignment) {
   Executor& x = executor;
-  if (!x.shared) map_shared_memory();
   if (alignment < 16) alignment = 16;
   std::size_t at = (x.shared_top + shared_redzone + alignment - 1) & ~(alignment - 1);
   x.shared_used += bytes;
@@ -62,8 +61,9 @@ void* dynamic_shared() {
 
 void reset_shared_memory() {
   Executor& x = executor;
+  if (!x.shared) map_shared_memory();
 #if TARN_EMULATOR_ASAN
-  if (x.shared) __asan_poison_memory_region(x.shared, x.shared_top + shared_redzone);
+  __asan_poison_memory_region(x.shared, x.shared_top + shared_redzone);
 #endif
   // Laid anew, the memory has no past that ThreadSanitizer could take for a race with this block.
   if (TARN_EMULATOR_TSAN && x.shared_top > 0)

@@ -67,10 +67,13 @@ bool is_mapped(std::uintptr_t address) {
   return msync(reinterpret_cast<void*>(address & ~(page - 1)), 1, MS_ASYNC) == 0;
 }
 
-// Whether a word that is not declared as a pointer is one to host memory all the same.
+// Whether a word that is not declared as a pointer is one to host memory all the same. Two integers
+// of a structure share a word: those with a small lower half are left alone, and so is what lies
+// where the sanitizers keep their shadows.
 bool looks_like_host_pointer(std::uintptr_t word) {
-  constexpr std::uintptr_t lowest = std::uintptr_t{1} << 40, end = std::uintptr_t{1} << 47;
-  return word >= lowest && word < end && is_mapped(word);
+  constexpr std::uintptr_t lowest = 0x5000'0000'0000, end = std::uintptr_t{1} << 47;
+  bool lower_half_is_small = (word & 0xFFFF'FFFF) < 0x1'0000;
+  return word >= lowest && word < end && !lower_half_is_small && is_mapped(word);
 }
 
 }  // namespace
@@ -117,6 +120,8 @@ cudaError_t submit(CUstream_st* stream, Operation operation) {
 }
 
 void drain(CUstream_st* stream, std::uint64_t ticket) {
+  if (stream->queue.empty()) return;
+  Access access(reachable_from(stream->device));  // once for all
   while (!stream->queue.empty() && stream->queue.front().ticket <= ticket) run_next(stream);
 }
 
@@ -177,13 +182,19 @@ void wait_on_host(const Mark& mark) {
   if (mark.stream && !mark.done) drain(mark.stream, mark.ticket);
 }
 
+cudaStreamCaptureMode& thread_capture_mode() {
+  thread_local cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
+  return mode;
+}
+
 cudaError_t check_no_capture() {
+  if (thread_capture_mode() == cudaStreamCaptureModeRelaxed) return cudaSuccess;
   for (CUstream_st* stream : streams().all) {
     Capture* capture = stream->capture.get();
     if (!capture || capture->mode == cudaStreamCaptureModeRelaxed) continue;
-    if (capture->mode == cudaStreamCaptureModeThreadLocal &&
-        capture->owner != std::this_thread::get_id())
-      continue;
+    bool any_thread = capture->mode == cudaStreamCaptureModeGlobal &&
+                      thread_capture_mode() == cudaStreamCaptureModeGlobal;
+    if (!any_thread && capture->owner != std::this_thread::get_id()) continue;
     capture->valid = false;
     return refuse(cudaErrorStreamCaptureUnsupported,
                   "this call is not allowed while a stream is capturing; the capture is lost");

@@ -62,7 +62,9 @@ cudaError_t record(const std::shared_ptr<Mark>& mark, CUstream_st* stream);
 cudaError_t wait_for(CUstream_st* stream, const std::shared_ptr<Mark>& mark);
 void wait_on_host(const Mark& mark);
 
-/// cudaSuccess, or the error of a call that no capture of this thread allows; that capture is lost.
+/// What captures forbid the calling thread; cudaThreadExchangeStreamCaptureMode() sets it.
+cudaStreamCaptureMode& thread_capture_mode();
+/// cudaSuccess, or the error of a call that a capture forbids this thread; that capture is lost.
 cudaError_t check_no_capture();
 /// The same for a call that waits for the stream.
 cudaError_t check_not_capturing(CUstream_st* stream);

@@ -92,8 +92,8 @@ TEST_CASE("requests take segments of 2 MiB, of 20 MiB, or of their own size") {
 TEST_CASE("blocks of one segment do not overlap, and whatever the order of freeing they merge") {
   FakeDevice device(4 * kMiB);
   StreamAllocator blocks(device);
-  const std::vector<std::vector<size_t>> orders = {{0, 1, 2}, {2, 1, 0}, {0, 2, 1}, {1, 0, 2},
-                                                   {1, 2, 0}, {2, 0, 1}};
+  const std::vector<std::vector<size_t>> orders = {{0, 1, 2}, {2, 1, 0}, {0, 2, 1},
+                                                   {1, 0, 2}, {1, 2, 0}, {2, 0, 1}};
   for (const auto& order : orders) {
     std::vector<char*> parts;
     for (size_t size : {512u, 4096u, 100u})

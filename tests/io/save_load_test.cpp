@@ -67,6 +67,11 @@ TEST_CASE("a tensor, a list and a map go through files in libtorch's forms") {
   CHECK(both[1].scalar_type() == kFloat);
   CHECK(load(scratch / "x-files").to_tensors().size() == 2);
 
+  save({x, y}, scratch / "x-files");
+  CHECK(load(scratch / "x-files").to_tensors().size() == 2);
+  save({x}, scratch / "x-files");
+  CHECK(load(scratch / "x-files").to_tensors().size() == 1);
+
   save(std::map<std::string, Tensor>{{"x", x}, {"y", y}}, scratch / "mydict", {.durable = false});
   const auto dict = load(scratch / "mydict", "cpu").to_tensor_dict();
   CHECK(dict.keys() == std::vector<std::string>{"x", "y"});

@@ -150,3 +150,11 @@ TEST_CASE("options that make no sense are errors") {
   CHECK_THROWS_AS(nn::GELU("cubic")(ones({1})), Error);
   CHECK_THROWS_AS(nn::Softmax(2)(ones({3})), Error);
 }
+
+TEST_CASE("activations in ATen's form take their settings by position") {
+  const Tensor x = tensor({-4.0, -0.5, 0.5, 8.0}, kDouble);
+  CHECK(hardtanh(x, -1, 2).equal(tensor({-1.0, -0.5, 0.5, 2.0}, kDouble)));
+  CHECK(relu6(x).equal(tensor({0.0, 0.0, 0.5, 6.0}, kDouble)));
+  CHECK(selu(x).equal(nn::functional::selu(x)));
+  CHECK(allclose(celu(x, 2), where(x > 0, x, 2 * (x / 2).expm1())));
+}

@@ -75,7 +75,7 @@ TEST_CASE("tensors pass whatever their static type") {
 TEST_CASE("an AnyModule gives its module back in its own type") {
   M m(5);
   nn::AnyModule any(m);
-  CHECK(any.get<M>().value == 5);
+  CHECK(any.get<M>()->value == 5);
   CHECK(&any.get<MImpl>() == m.get());
   CHECK(any.ptr<M>() == m.ptr());
   CHECK(any.ptr().get() == m.get());

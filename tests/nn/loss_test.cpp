@@ -243,3 +243,24 @@ TEST_CASE("losses print their name") {
   CHECK(str(nn::BCEWithLogitsLoss()) == "tarn::nn::BCEWithLogitsLoss()");
   CHECK(str(nn::SmoothL1Loss()) == "tarn::nn::SmoothL1Loss()");
 }
+
+TEST_CASE("losses in ATen's form take weight and reduction by position") {
+  const Tensor x = doubles({0.2, 0.7}), y = doubles({0.0, 1.0}), w = doubles({1.0, 3.0});
+  CHECK(mse_loss(x, y, kSum).equal(F::mse_loss(x, y, kSum)));
+  CHECK(l1_loss(x, y).equal(F::l1_loss(x, y)));
+  CHECK(smooth_l1_loss(x, y, kNone, 0.5)
+            .equal(F::smooth_l1_loss(x, y, nn::SmoothL1LossOptions(kNone).beta(0.5))));
+  CHECK(huber_loss(x, y, kMean, 0.5).equal(F::huber_loss(x, y, nn::HuberLossOptions().delta(0.5))));
+  CHECK(binary_cross_entropy(x, y, w, Reduction::Sum)
+            .equal(F::binary_cross_entropy(x, y, nn::BCELossOptions().weight(w).reduction(kSum))));
+  CHECK(binary_cross_entropy_with_logits(x, y, {}, w)
+            .equal(F::binary_cross_entropy_with_logits(
+                x, y, nn::BCEWithLogitsLossOptions().pos_weight(w))));
+  CHECK(
+      kl_div(x, y, kSum, true).equal(F::kl_div(x, y, nn::KLDivLossOptions(kSum).log_target(true))));
+  const Tensor scores = x.reshape({1, 2}), target = tensor({1});
+  CHECK(cross_entropy_loss(scores, target, w, kSum, -100, 0.1)
+            .equal(F::cross_entropy(
+                scores, target,
+                nn::CrossEntropyLossOptions().weight(w).reduction(kSum).label_smoothing(0.1))));
+}

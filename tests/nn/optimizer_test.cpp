@@ -173,6 +173,34 @@ TEST_CASE("parameters may be replaced or change their dtype between steps") {
   CHECK_THROWS_AS(optimizer.step(), ShapeError);
 }
 
+TEST_CASE("what a group's options leave unset follows the optimizer's defaults") {
+  const auto parameter = [] { return ones({2}).requires_grad_(); };
+  std::vector<OptimizerParamGroup> groups;
+  groups.emplace_back(std::vector{parameter()},
+                      std::make_unique<AdamWOptions>(AdamWOptions().weight_decay(0.1)));
+  groups.emplace_back(std::vector{parameter()},
+                      std::make_unique<AdamWOptions>(AdamWOptions(5e-3).betas({0.5, 0.6})));
+  AdamW adamw(groups, AdamWOptions(0.02).betas({0.8, 0.9}).amsgrad(true).weight_decay(0.3));
+  const auto options = [&](size_t i) {
+    return static_cast<const AdamWOptions&>(adamw.param_groups()[i].options());
+  };
+  CHECK(options(0).lr() == 0.02);
+  CHECK(options(0).betas() == std::tuple(0.8, 0.9));
+  CHECK(options(0).weight_decay() == 0.1);
+  CHECK(options(0).amsgrad());
+  CHECK(options(0).eps() == 1e-8);
+  CHECK(options(1).lr() == 5e-3);
+  CHECK(options(1).betas() == std::tuple(0.5, 0.6));
+  CHECK(options(1).weight_decay() == 0.3);
+
+  SGD sgd({parameter()}, SGDOptions(0.1).momentum(0.9).nesterov(true));
+  sgd.add_param_group({{parameter()}, std::make_unique<SGDOptions>(SGDOptions().lr(0.2))});
+  const auto& added = static_cast<const SGDOptions&>(sgd.param_groups()[1].options());
+  CHECK(added.lr() == 0.2);
+  CHECK(added.momentum() == 0.9);
+  CHECK(added.nesterov());
+}
+
 TEST_CASE("groups have settings of their own or the defaults") {
   const Tensor a = param({1}), b = param({1}), c = param({1});
   SGD optimizer(

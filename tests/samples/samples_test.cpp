@@ -11,6 +11,7 @@
 #include "tarn/tests/io/data/idx_files.h"
 #include "tarn/tests/io/scratch.h"
 #include "tarn/tests/support/catch.h"
+#include "tarn/tests/support/devices.h"
 #include "tarn/tests/support/sanitizers.h"
 
 using namespace tarn;
@@ -79,6 +80,19 @@ TEST_CASE("mlp_checkpoint learns, saves and restores, and says so in its last li
   CHECK(saved.keys() ==
         std::vector<std::string>{"hidden.weight", "hidden.bias", "output.weight", "output.bias"});
   CHECK(saved["hidden.weight"].sizes() == IntArrayRef({256, 784}));
+}
+
+TEST_CASE("mlp_checkpoint trains on a CUDA device, and its file is read on any") {
+  const Scratch folder;
+  put_small_images(folder);
+  for (const Device device : tarn::testing::cuda_devices()) {
+    const Result result =
+        run(folder, "mlp_checkpoint --data . --epochs 2 --device " + device.str());
+    INFO(result.out << result.err);
+    CHECK(result.status == 0);
+    CHECK(last_lines(result.out, 1) == "restored: 70/70 outputs identical\n");
+    CHECK(load(folder / "mlp.params").to_tensor_dict()["hidden.weight"].is_cpu());
+  }
 }
 
 TEST_CASE("mlp_checkpoint gives the same parameters for the same seed, others for another") {
@@ -173,6 +187,14 @@ TEST_CASE("d2l_gpu runs with or without GPUs") {
         "Z moved to where it is: the same tensor", "step 30, loss ", "restored step 30"}) {
     CAPTURE(line);
     CHECK(contains(result.out, line));
+  }
+  if (cuda::device_count() >= 2) {
+    for (const char* line : {"10. try_gpu() = cuda:0", "12. X is on cuda:0", "Y is on cuda:1",
+                             "at least two devices, cuda:0 and cuda:1", "Y + Z on cuda:1",
+                             "with a weight on cuda:0"}) {
+      CAPTURE(line);
+      CHECK(contains(result.out, line));
+    }
   }
   CHECK(load(folder / "checkpoint.pt").at("step").to_int() == 30);
 }

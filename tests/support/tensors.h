@@ -32,7 +32,7 @@ inline Tensor view_of(const Tensor& base, const std::vector<int64_t>& sizes,
 // The elements in logical order.
 template <typename T>
 std::vector<T> elements(const Tensor& tensor) {
-  const Tensor dense = tensor.detach().contiguous();
+  const Tensor dense = tensor.detach().cpu().contiguous();
   const T* data = dense.data_ptr<T>();
   return std::vector<T>(data, data + dense.numel());
 }
