@@ -1,8 +1,8 @@
 #include "tarn/kernels/cuda/cublas.h"
 
+#include <array>
 #include <mutex>
 #include <string>
-#include <vector>
 
 #include "tarn/device/check.h"
 #include "tarn/device/cuda/library.h"
@@ -34,12 +34,11 @@ const CublasLt& cublas_lt() {
 
 cublasLtHandle_t cublas_lt_handle() {
   static std::mutex mutex;
-  static std::vector<cublasLtHandle_t> handles;
-  const auto device = static_cast<size_t>(selected());
+  static constinit std::array<cublasLtHandle_t, 128> handles{};  // never destroyed
   const std::lock_guard lock(mutex);
-  if (handles.size() <= device) handles.resize(device + 1);
-  if (!handles[device]) TARN_CUBLAS_CHECK(cublas_lt().cublasLtCreate(&handles[device]));
-  return handles[device];
+  cublasLtHandle_t& handle = handles[static_cast<size_t>(selected())];
+  if (!handle) TARN_CUBLAS_CHECK(cublas_lt().cublasLtCreate(&handle));
+  return handle;
 }
 
 void fail(cublasStatus_t status, const char* call) {
