@@ -111,8 +111,8 @@ template <class V, class F, class... Ops>
 void for_each_op(F f, List<Ops...>) {
   const auto call = [&]<class Op>(std::type_identity<Op>) {
     if constexpr (op::kComputesIn<V, Op>) {
-      INFO(Op::kName << ", op " << index_of<Op, op::PointwiseKernels> << ", computed in "
-                     << ScalarTypeOf<V>);
+      constexpr int kNumber = index_of<Op, op::PointwiseKernels>;
+      INFO(Op::kName << ", op " << kNumber << ", computed in " << ScalarTypeOf<V>);
       f.template operator()<V, Op>();
     }
   };
