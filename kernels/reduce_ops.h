@@ -16,9 +16,9 @@
 //       1; what is returned may too (it is expanded to the shape of x). context.count is the number
 //       of elements per result and context.sum(t) sums over the same dimensions with keepdim.
 // A is the type of accumulation: int64_t for integers and bool; for floats the compute type, but on
-// the CPU double for float unless kTraits.exact. There every sum of floats is exact to the last bits
-// of a double. On CUDA, which adds pairwise in stretches of at most 16, the rounding errors of n
-// numbers add up to at most 16 + log2(n) of their absolute sum's.
+// the CPU double for float unless kTraits.exact. There every sum of floats is exact to the last
+// bits of a double. On CUDA, which adds at most 16 in a row and those by halves, a sum of n is
+// off by at most about 16 + log2(n) roundings of the sum of the absolute values.
 #pragma once
 
 #include <cstdint>

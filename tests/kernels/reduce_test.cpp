@@ -239,7 +239,7 @@ TEST_CASE("long reductions are right and do not depend on the number of threads"
       std::vector<int64_t> shape;
       unsigned mask;
     };
-    // Beyond one chunk: along rows, along columns (wide, narrow, gapped), and over split dimensions.
+    // Beyond one chunk: along rows, columns (wide, narrow, gapped), and over split dimensions.
     const Case cases[] = {{{140001}, 1},    {{2, 70000}, 2}, {{20000, 7}, 1},
                           {{1100, 100}, 1}, {{35000, 3}, 1}, {{150, 3, 500}, 5}};
     for (const Case& c : cases) {
