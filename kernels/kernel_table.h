@@ -67,9 +67,9 @@ struct SoftmaxBackwardArgs {
 
 // Negative log likelihood. log_probs (n, classes), target (n) int64, weight (classes) or null data.
 // loss is (n) without reduction and 0-dim otherwise; total_weight is a 0-dim tensor of the same
-// dtype. A target outside [0, classes) that is not ignore_index throws IndexError before anything is
-// written. On CUDA, where such a sample counts as ignored, the next call that waits for the device
-// throws it.
+// dtype. A target outside [0, classes) that is not ignore_index throws IndexError before anything
+// is written. On CUDA, where such a sample counts as ignored, the next call that waits for the
+// device throws it.
 enum class Reduction : int8_t { None, Mean, Sum };
 struct NllLossArgs {
   View loss, total_weight, log_probs, target, weight;
@@ -170,15 +170,15 @@ struct KernelTable {
   void (*adam_step)(const AdamStep&, const OptimTensor* tensors, int64_t count) = nullptr;
 };
 
-// The table of a device. What the calling thread then calls of it runs on that device, until it asks
-// for another one's. Throws DeviceError for a device that this build or machine does not have.
+// The table of a device. What the calling thread then calls of it runs on that device, until it
+// asks for another one's. Throws DeviceError for a device that this build or machine does not have.
 const KernelTable& kernels(Device device);
 
 // Throws NotImplementedError("[op] no CUDA kernel").
 [[noreturn]] void missing_kernel(const char* op, const KernelTable& table);
 // Throws IndexError("index 5 is out of bounds for dimension 1 with size 5").
 [[noreturn]] void fail_index(int64_t index, int64_t dim, int64_t size);
-// Throws IndexError("[nll_loss] Target 5 is out of bounds. There are 5 classes, 0 to 4; sample 1.").
+// Throws IndexError("[nll_loss] Target 5 is out of bounds. There are 5 classes, ...; sample 1.").
 [[noreturn]] void fail_target(int64_t target, int64_t classes, int64_t sample);
 
 }  // namespace tarn

@@ -16,9 +16,9 @@
 //       1; what is returned may too (it is expanded to the shape of x). context.count is the number
 //       of elements per result and context.sum(t) sums over the same dimensions with keepdim.
 // A is the type of accumulation: int64_t for integers and bool; for floats the compute type, but on
-// the CPU double for float unless kTraits.exact. There every sum of floats is exact to the last bits
-// of a double. On CUDA, which adds pairwise in stretches of at most 16, the rounding errors of n
-// numbers add up to at most 16 + log2(n) of their absolute sum's.
+// the CPU double for float unless kTraits.exact. There every sum of floats is exact to the last
+// bits of a double. On CUDA, which adds at most 16 in a row and those by halves, a sum of n is
+// off by at most about 16 + log2(n) roundings of the sum of the absolute values.
 #pragma once
 
 #include <cstdint>
@@ -281,10 +281,16 @@ struct Variance {
   }
   template <class A>
   TARN_HD Moments<A> merge(Moments<A> s, Moments<A> t) const {
+    // Means are taken from the origin of s, near which differences are exact, and what rounding the
+    // new origin takes from the mean stays in the sum.
     const A count = s.count + t.count, divisor = max(count, A(1));
-    const A delta = mean(t) - mean(s);
-    return {mean(s) + delta * (t.count / divisor), A(0),
-            spread(s) + spread(t) + delta * delta * (s.count * t.count / divisor), count};
+    const A delta = (t.origin - s.origin) + (mean(t) - mean(s));
+    const A shift = mean(s) + delta * (t.count / divisor);
+    const A origin = s.origin + shift, rest = shift - (origin - s.origin);
+    return {
+        origin, rest * count,
+        spread(s) + spread(t) + delta * delta * (s.count * t.count / divisor) + rest * rest * count,
+        count};
   }
   template <class A>
   TARN_HD A finish(Moments<A> s, int64_t count) const {
@@ -304,9 +310,10 @@ struct Variance {
   }
 
  private:
+  // Relative to the origin.
   template <class A>
   TARN_HD static A mean(Moments<A> s) {
-    return s.origin + s.sum / max(s.count, A(1));
+    return s.sum / max(s.count, A(1));
   }
   template <class A>
   TARN_HD static A spread(Moments<A> s) {
@@ -396,7 +403,7 @@ void visit_case(const Op& op, F&& f) {
     f(op);
 }
 
-// How `Op`, a case of the listed op `Traits`, sees one element computed as V, when it accumulates in
+// How `Op`, a case of the listed op `Traits`, sees one element computed as V when it accumulates in
 // Accumulator.
 template <class Op, class Traits, class V, class Accumulator>
 struct Folding {

@@ -84,7 +84,13 @@ class Array {
     return View{data + offset_ * element_size(dtype_), sizes_.data(), strides_.data(),
                 static_cast<int32_t>(sizes_.size()), dtype_};
   }
-  // The elements in CPU memory, for reading and writing until the next view() or kernel.
+  // The elements in CPU memory, for reading until the next kernel, or for writing until the next
+  // view().
+  template <class T>
+  const T* as() const {
+    fetch();
+    return reinterpret_cast<const T*>(address(0));
+  }
   template <class T>
   T* as() {
     fetch();
