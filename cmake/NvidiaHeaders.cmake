@@ -20,8 +20,8 @@ endforeach()
 function(tarn_require_nvidia_headers)
   if(NOT TARN_NVIDIA_INCLUDE_DIRS)
     message(FATAL_ERROR
-      "NVIDIA's headers are not in ${TARN_NVIDIA_HEADERS_DIR}, nor in a CUDA toolkit with cuBLAS and "
-      "cuRAND. They take a minute to fetch:\n"
+      "NVIDIA's headers are not in ${TARN_NVIDIA_HEADERS_DIR}, nor in a CUDA toolkit with cuBLAS "
+      "and cuRAND. They take a minute to fetch:\n"
       "  cmake/fetch_nvidia_headers.sh ${TARN_NVIDIA_HEADERS_DIR}")
   endif()
 endfunction()

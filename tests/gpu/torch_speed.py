@@ -1,0 +1,84 @@
+"""PyTorch's side of gpu_tool's speed cases: the same work and method; eager and as a CUDA graph."""
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+
+
+def time_of(device, step):
+    def run(calls):
+        start = time.perf_counter()
+        for _ in range(calls):
+            step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - start
+
+    run(3)
+    once = run(1)
+    calls = max(1, min(1000, int(0.05 / once)))
+    return statistics.median(run(calls) / calls for _ in range(7))
+
+
+def as_graph(step):
+    """The replay of the captured step, after the warm-up on a side stream that capture needs."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def cases(device, scale):
+    """Yields (name, step, bytes that must move, floating-point operations)."""
+    n = (64 << 20) // scale
+    a, b = torch.rand(n, device=device), torch.rand(n, device=device)
+    rows = torch.rand(n // 1024, 1024, device=device)
+    yield "add", lambda: a + b, 12 * n, 0
+    yield "gelu", lambda: F.gelu(a), 8 * n, 0
+    yield "sum", lambda: a.sum(), 4 * n, 0
+    yield "sum of rows", lambda: rows.sum(1), 4 * n, 0
+    yield "sum of columns", lambda: rows.sum(0), 4 * n, 0
+    yield "softmax", lambda: torch.softmax(rows, 1), 8 * n, 0
+    m = max(64, 4096 // scale)
+    p, q = torch.rand(m, m, device=device), torch.rand(m, m, device=device)
+    yield "matmul", lambda: p @ q, 12 * m * m, 2 * m**3
+    del a, b, rows, p, q
+
+    count = 1_000_000 // scale
+    parameters = [torch.rand(count, device=device, requires_grad=True) for _ in range(100)]
+    for x in parameters:
+        x.grad = torch.rand_like(x)
+    on_gpu = device.type == "cuda"
+    adam = torch.optim.Adam(parameters, lr=1e-3, fused=True, capturable=on_gpu)
+    yield "Adam", adam.step, 28 * 100 * count, 0
+    del parameters, adam
+
+    net = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
+    net.to(device)
+    sgd = torch.optim.SGD(net.parameters(), lr=0.1, fused=True)
+    x, y = torch.rand(256, 784, device=device), torch.arange(256, device=device) % 10
+
+    def train():
+        loss = F.cross_entropy(net(x), y)
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+    yield "train step", train, 0, 0
+
+
+def measure(device, scale):
+    """{case: {"eager": seconds, "graph": seconds or None, "bytes": n, "flops": n}}"""
+    results = {}
+    for name, step, size, flops in cases(device, scale):
+        with torch.set_grad_enabled(name in ("Adam", "train step")):
+            eager = time_of(device, step)
+            graph = time_of(device, as_graph(step)) if device.type == "cuda" else None
+        results[name] = {"eager": eager, "graph": graph, "bytes": size, "flops": flops}
+    return results
