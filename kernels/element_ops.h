@@ -57,9 +57,9 @@ decltype(auto) visit_zero(ScalarType dtype, F&& f) {
                                   : visit_size(element_size(dtype), f);
 }
 
-// The key of a value in sorting: unsigned, in the order of the values, with NaN greatest and -0 equal
-// to 0. Of 32 bits where the type has no more; bits outside of kKeyBits<T> are 0 or, for floats,
-// decide nothing.
+// The key of a value in sorting: unsigned, in the order of the values, with NaN greatest and -0
+// equal to 0. Of 32 bits where the type has no more; bits outside of kKeyBits<T> are 0 or, for
+// floats, decide nothing.
 template <class T>
 TARN_HD auto sort_key(T value) {
   if constexpr (is_floating_point(ScalarTypeOf<T>)) {

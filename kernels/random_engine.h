@@ -7,13 +7,13 @@
 
 namespace tarn {
 
-// From where a kernel of a counter-based generator (Philox on CUDA) draws. Positions count the 32-bit
-// numbers of a subsequence.
+// From where a kernel of a counter-based generator (Philox on CUDA) draws. Positions count the
+// 32-bit numbers of a subsequence.
 struct CounterState {
   uint64_t seed;
   uint64_t offset;
-  // Added to `offset`, unless null: device memory, read when the kernel runs. A CUDA graph keeps its
-  // position there, so that each replay draws new numbers.
+  // Added to `offset`, unless null: device memory, read when the kernel runs. A CUDA graph keeps
+  // its position there, so that each replay draws new numbers.
   const uint64_t* device_offset;
 };
 

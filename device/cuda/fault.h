@@ -1,5 +1,6 @@
-// How kernels complain about their data: where one finds an index out of range, nothing can be thrown.
-// The first complaint on a device is kept; the next call that waits for the device throws it.
+// How kernels complain about their data: where one finds an index out of range, nothing can be
+// thrown. The first complaint on a device is kept; the next call that waits for the device throws
+// it.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +21,8 @@ struct Fault {
 // For kernels on the selected device: complaints end in a call of `raise`, which throws what the
 // values say.
 Fault fault(void (*raise)(const int64_t (&values)[3]));
-// Throws what a kernel on cuda:`device` complained of, if one has, and forgets it. To be called once
-// the host has waited.
+// Throws what a kernel on cuda:`device` complained of, if one has, and forgets it. To be called
+// once the host has waited.
 void throw_fault(int device);
 
 }  // namespace tarn::cuda

@@ -6,7 +6,8 @@
 namespace tarn::cuda {
 
 // Combines the values of all threads before the calling one, in their order, starting from
-// `identity`; `total` becomes the combination of all. Every thread of a block of kBlockSize calls it.
+// `identity`; `total` becomes the combination of all. Every thread of a block of kBlockSize calls
+// it.
 template <class T, class Op>
 __device__ T block_exclusive_scan(T value, T identity, Op op, T& total) {
   constexpr int kWarps = kBlockSize / 32;

@@ -1,5 +1,5 @@
-// Products by cuBLASLt. Describing one and asking for an algorithm takes longer than starting it, so
-// both are kept for the shapes used last.
+// Products by cuBLASLt. Describing one and asking for an algorithm takes longer than starting it,
+// so both are kept for the shapes used last.
 #include "tarn/kernels/cuda/gemm.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Advanced indexing: gather and scatter.
 //
-// A scatter sorts the places that its values go to, stably. One thread then combines all values of a
-// place, in row-major order of the values: results are the CPU's, whatever order blocks run in.
+// A scatter sorts the places that its values go to, stably. One thread then combines all values of
+// a place, in row-major order of the values: results are the CPU's, whatever order blocks run in.
 #include <algorithm>
 #include <bit>
 #include <optional>

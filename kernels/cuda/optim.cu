@@ -1,5 +1,5 @@
-// Optimizer steps: the tensors of a step are cut into chunks, one per block, and as many tensors as a
-// kernel's parameters have room for go into one launch.
+// Optimizer steps: the tensors of a step are cut into chunks, one per block, and as many tensors as
+// a kernel's parameters have room for go into one launch.
 #include <algorithm>
 #include <bit>
 
@@ -46,8 +46,8 @@ struct Amsgrad {
   }
 };
 
-// A kernel parameter: tensors that share a rule. Chunk c belongs to the last tensor whose first chunk
-// is not above c.
+// A kernel parameter: tensors that share a rule. Chunk c belongs to the last tensor whose first
+// chunk is not above c.
 struct Batch {
   static constexpr int kMaxTensors = 72;
   int count;

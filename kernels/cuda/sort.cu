@@ -1,6 +1,6 @@
 // Stable sort and top-k of rows: short rows in the shared memory of a block by Batcher's bitonic
-// network, long ones by radix sort. Both see keys with positions (kernels/element_ops.h), so neither
-// depends on the dtype.
+// network, long ones by radix sort. Both see keys with positions (kernels/element_ops.h), so
+// neither depends on the dtype.
 #include <algorithm>
 #include <bit>
 
