@@ -1,5 +1,5 @@
-// Optimizer steps: the tensors of a step are cut into chunks, one per block, and as many tensors
-// as a kernel's parameters have room for go into one launch.
+// Optimizer steps: the tensors of a step are cut into chunks, one per block, and as many tensors as
+// a kernel's parameters have room for go into one launch.
 #include <algorithm>
 #include <bit>
 

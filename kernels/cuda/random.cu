@@ -3,8 +3,8 @@
 // The numbers of a tensor do not depend on the device or on how its kernel is launched. Its
 // elements are dealt to T = min(numel rounded up to a multiple of 256, 270336) subsequences; each
 // call of the generator gives a subsequence C numbers (4, or 2 of 64 bits), and the c-th number of
-// call r of subsequence s is element (r C + c) T + s, in memory order. A draw takes 4 places of
-// the offset per call:
+// call r of subsequence s is element (r C + c) T + s, in memory order. A draw takes 4 places of the
+// offset per call:
 //   uniform      float and 16-bit: curand_uniform4, in (0, 1], times (b - a), plus a; double:
 //                curand_uniform2_double. A result that rounds to b becomes a
 //   normal       curand_normal4 or curand_normal2_double, times b, plus a
