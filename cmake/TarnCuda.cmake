@@ -30,7 +30,9 @@ if(TARN_CUDA STREQUAL "EMULATE")
   target_include_directories(tarn_cuda SYSTEM BEFORE INTERFACE
     "${PROJECT_SOURCE_DIR}/tests/cuda_emulator/include")
   function(tarn_cuda_sources)
-    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
+    # Hundreds of kernels: with sanitizers, compiling them optimised takes longer than running them.
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX
+      COMPILE_OPTIONS "-x;c++;$<$<BOOL:${TARN_SANITIZE}>:-O0>")
   endfunction()
 else()
   if(NOT CMAKE_CUDA_ARCHITECTURES)

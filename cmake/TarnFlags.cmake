@@ -20,7 +20,7 @@ target_compile_options(tarn_flags INTERFACE
 
 if(TARN_SANITIZE)
   target_compile_options(tarn_flags INTERFACE
-    -fsanitize=${TARN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+    -fsanitize=${TARN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   # g++ 12 sees std::regex of its own library as uninitialised once a sanitizer is on.
   target_compile_options(tarn_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(tarn_flags INTERFACE -fsanitize=${TARN_SANITIZE})

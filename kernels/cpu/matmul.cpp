@@ -138,6 +138,7 @@ void multiply(const MatmulArgs& args, const Matrix& c, const Matrix& a, const Ma
 void matmul(const MatmulArgs& args) {
   int64_t batches = 1;
   for (int d = 0; d < args.out.ndim - 2; ++d) batches *= args.out.sizes[d];
+  if (batches == 0) return;
   if (batches == 1) {
     return multiply(args, Matrix(args.out, 0), Matrix(args.a, 0), Matrix(args.b, 0),
                     args.out.dtype);

@@ -12,7 +12,12 @@
 
 #if defined(TARN_CUDA_EMULATE)
 #include "tarn/tests/cuda_emulator/device.h"
+
+// Device code that every kernel has inside it under nvcc, and calls where compiling it once matters
+// more than speed.
+#define TARN_SHARED_CODE [[gnu::noinline]] inline
 #else
+#define TARN_SHARED_CODE __device__ __forceinline__
 #include <cuda_runtime.h>
 
 #define TARN_SHARED(name, ...) __shared__ __VA_ARGS__ name

@@ -68,6 +68,7 @@ template <class Op, class V>
 __global__ void __launch_bounds__(kBlockSize)
     strided_kernel(Op op, PointwiseOperands<V> operands, StridedIndex<1 + Op::kArity> index) {
   constexpr int kInputs = Op::kArity, kUnroll = 2;  // elements on their way at once
+  static_assert(kUnroll == 2, "store() below counts to 2");
   V single[kInputs];
   operands.load_singles(single);
   const uint64_t threads = uint64_t{gridDim.x} * blockDim.x;
@@ -84,21 +85,13 @@ __global__ void __launch_bounds__(kBlockSize)
         for (int u = 0; u < kUnroll; ++u) x[k][u] = single[k];
         continue;
       }
-      visit(operands.in_type[k], [&]<class T>(T) {
-        const Stored<T>* const in = static_cast<const Stored<T>*>(operands.in[k]);
-        for (int u = 0; u < kUnroll; ++u) x[k][u] = convert<V, T>(in[at[u][1 + k]]);
-      });
+      load(x[k], operands.in[k], operands.in_type[k], at, 1 + k);
     }
     V y[kUnroll];
     for (int u = 0; u < kUnroll; ++u) {
       y[u] = apply(op, [&](auto k) -> V { return x[k][u]; });
     }
-    visit(operands.out_type, [&]<class T>(T) {
-      Stored<T>* const out = static_cast<Stored<T>*>(operands.out);
-      for (int u = 0; u < kUnroll; ++u) {
-        if (first + u * threads < index.count) out[at[u][0]] = convert<T, V>(y[u]);
-      }
-    });
+    store(operands.out, operands.out_type, at, 0, y, first + threads < index.count ? 2 : 1);
   }
 }
 

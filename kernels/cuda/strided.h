@@ -94,10 +94,18 @@ struct Walk {
   }
 };
 
-// Calls f(const StridedIndex<kOperands>&, void* const* data) for parts that make up all elements:
-// one, unless there are more than `limit` of them or more dimensions than an index has.
-template <int kOperands, class F>
-void for_each_part(const Walk<kOperands>& walk, F&& f, int64_t limit = kMaxPart) {
+namespace detail {
+
+// What is called for a part, whatever its type: all callers share the code that cuts.
+template <int kOperands>
+struct PartCallback {
+  void (*call)(const void* f, const StridedIndex<kOperands>& index, void* const* data);
+  const void* f;
+};
+
+template <int kOperands>
+[[gnu::noinline]] void cut(const Walk<kOperands>& walk, PartCallback<kOperands> callback,
+                           int64_t limit) {
   if (walk.numel == 0) return;
   // The dimensions below `cut` go into a part as they are, `step` of dimension `cut`.
   StridedIndex<kOperands> index{};  // what a kernel is given holds nothing by chance
@@ -126,12 +134,24 @@ void for_each_part(const Walk<kOperands>& walk, F&& f, int64_t limit = kMaxPart)
       data[k] = walk.data[k] + at * walk.items[k];
     }
     index.count = static_cast<uint32_t>(inner * std::min(step, walk.size[cut] - first));
-    f(static_cast<const StridedIndex<kOperands>&>(index), static_cast<void* const*>(data));
+    callback.call(callback.f, index, data);
   }
+}
+
+}  // namespace detail
+
+// Calls f(const StridedIndex<kOperands>&, void* const* data) for parts that make up all elements:
+// one, unless there are more than `limit` of them or more dimensions than an index has.
+template <int kOperands, class F>
+void for_each_part(const Walk<kOperands>& walk, const F& f, int64_t limit = kMaxPart) {
+  const auto call = [](const void* opaque, const StridedIndex<kOperands>& index,
+                       void* const* data) { (*static_cast<const F*>(opaque))(index, data); };
+  detail::cut<kOperands>(walk, {call, &f}, limit);
 }
 // The same for a loop whose operands have elements of the given sizes in bytes.
 template <int kOperands, class F>
-void for_each_part(const StridedLoop& loop, const int64_t* items, F&& f, int64_t limit = kMaxPart) {
+void for_each_part(const StridedLoop& loop, const int64_t* items, const F& f,
+                   int64_t limit = kMaxPart) {
   for_each_part(Walk<kOperands>(loop, items), f, limit);
 }
 
@@ -145,6 +165,28 @@ TARN_HD V load(const void* data, ScalarType dtype, int64_t i) {
 template <class V>
 TARN_HD void store(void* data, ScalarType dtype, int64_t i, V value) {
   visit(dtype, [&]<class T>(T) { static_cast<Stored<T>*>(data)[i] = convert<T, V>(value); });
+}
+
+// The same for several elements, those of operand k at the places that offsets() gave, in code that
+// the emulator's builds share among all kernels.
+template <class V, int kCount, int kOperands>
+TARN_SHARED_CODE void load(V (&values)[kCount], const void* data, ScalarType dtype,
+                           const int64_t (&at)[kCount][kOperands], int k) {
+  visit(dtype, [&]<class T>(T) {
+    for (int u = 0; u < kCount; ++u) {
+      values[u] = convert<V, T>(static_cast<const Stored<T>*>(data)[at[u][k]]);
+    }
+  });
+}
+// Stores the first `count` of them.
+template <class V, int kCount, int kOperands>
+TARN_SHARED_CODE void store(void* data, ScalarType dtype, const int64_t (&at)[kCount][kOperands],
+                            int k, const V (&values)[kCount], int count) {
+  visit(dtype, [&]<class T>(T) {
+    for (int u = 0; u < kCount; ++u) {
+      if (u < count) static_cast<Stored<T>*>(data)[at[u][k]] = convert<T, V>(values[u]);
+    }
+  });
 }
 
 // 16 bytes of elements, which load and store at once. Only at addresses that are multiples of 16.

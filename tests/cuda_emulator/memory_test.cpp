@@ -93,7 +93,8 @@ TEST_CASE("Kernels reach pinned and registered host memory") {
 TEST_CASE("Pointers in a structure are checked, numbers in one are not taken for pointers") {
   Stream stream;
   Buffer<int> x(1), y(1);
-  for (int high : {0, 512, 4096, 24576, 24608, 31488, 32767})
+  // From 31744 (0x7C00) on, pairs may be addresses of the devices' memory.
+  for (int high : {0, 512, 4096, 24576, 24608, 31488})
     for (int low : {0, 16, 4096})
       check(launch(add_numbers, 1, 1, 0, stream, x, Numbers{low, high}));
   check(launch(copy_first, 1, 1, 0, stream, Pointers{x, y}));
