@@ -30,9 +30,11 @@ if(TARN_CUDA STREQUAL "EMULATE")
   target_include_directories(tarn_cuda SYSTEM BEFORE INTERFACE
     "${PROJECT_SOURCE_DIR}/tests/cuda_emulator/include")
   function(tarn_cuda_sources)
-    # Hundreds of kernels: with sanitizers, compiling them optimised takes longer than running them.
-    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX
-      COMPILE_OPTIONS "-x;c++;$<$<BOOL:${TARN_SANITIZE}>:-O0>")
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
+    if(TARN_SANITIZE)
+      # Hundreds of kernels: compiling them optimised would take longer than running them.
+      set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS -O0)
+    endif()
   endfunction()
 else()
   if(NOT CMAKE_CUDA_ARCHITECTURES)
