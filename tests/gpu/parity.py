@@ -64,7 +64,7 @@ def training_loss(_, to):
 def sort_and_index(_, to):
     x = to(numbers(37, 500))
     index = to((torch.arange(500) * 7) % 37)
-    values, order = x.sort(1, stable=True)
+    values, order = x.sort(stable=True, dim=1)
     source = to(numbers(500, 500, seed=3))
     added = torch.zeros_like(x).index_add(0, index, source)
     return [x, index, source], [values, order, x[index], x.t()[:, index[:20]], added, x.nonzero()]
