@@ -185,7 +185,8 @@ def speed(report, args):
         rows.append({"name": name, "tarn": tarn.get(name), "torch_eager": torch_result["eager"],
                      "torch_graph": torch_result["graph"], "bound": bound})
     report.add("speed", "passed", seconds=seconds, bandwidth=bandwidth, flops=flops, rows=rows)
-    print_table(rows)
+    if not args.selftest:  # an emulator's times say nothing
+        print_table(rows)
 
 
 def print_table(rows):
@@ -223,9 +224,9 @@ def main():
         shutil.copy(partial, final)
         print(f"results: {final}")
     failed = report.failed()
-    stages = len(report.data["stages"])
+    passed = sum(stage["status"] == "passed" for stage in report.data["stages"])
     print("".join(f"failed: {stage}\n" for stage in failed) +
-          f"{stages - len(failed)} passed, {len(failed)} failed")
+          f"{passed} passed, {len(failed)} failed")
     return 1 if failed else 0
 
 
