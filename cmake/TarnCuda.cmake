@@ -30,7 +30,7 @@ if(TARN_CUDA STREQUAL "EMULATE")
   target_include_directories(tarn_cuda SYSTEM BEFORE INTERFACE
     "${PROJECT_SOURCE_DIR}/tests/cuda_emulator/include")
   function(tarn_cuda_sources)
-    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX)
     if(TARN_SANITIZE)
       # Hundreds of kernels: compiling them optimised would take longer than running them.
       set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS -O0)

@@ -1,9 +1,6 @@
 #include "tarn/core/custom_function.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
-#include <cstdlib>
 
 #include "tarn/core/factories.h"
 
@@ -36,19 +33,13 @@ bool AutogradContext::needs_input_grad(std::initializer_list<IndexRange> ranges)
 }
 
 std::string CustomNode::name() const {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> readable(
-      abi::__cxa_demangle(function_.name(), nullptr, nullptr, &status), std::free);
-  return str("CppNode<", status == 0 ? readable.get() : function_.name(), ">");
+  return str("CppNode<", tarn::detail::demangled(function_), ">");
 }
 
 variable_list CustomNode::unpack_saved() {
   variable_list tensors;
   for (size_t i = 0; i < saved_.size(); ++i) tensors.push_back(saved(i));
-  TARN_CHECK(!released_,
-             "Trying to backward through the graph a second time (or directly access saved tensors "
-             "after they have already been freed) [",
-             name(), "]");
+  check_not_released();
   return tensors;
 }
 

@@ -119,8 +119,6 @@ inline Tensor std(const Tensor& x, IntArrayRef dims = {}, bool unbiased = true,
                   bool keepdim = false) {
   return x.std(dims, unbiased, keepdim);
 }
-inline Tensor var(const Tensor& x, int dim) { return x.var(dim); }
-inline Tensor std(const Tensor& x, int dim) { return x.std(dim); }
 inline std::tuple<Tensor, Tensor> median(const Tensor& x, int64_t dim, bool keepdim = false) {
   return x.median(dim, keepdim);
 }

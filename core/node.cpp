@@ -55,16 +55,19 @@ void Node::release_saved() {
 
 void Node::add_input(const Tensor& t) { edges_.push_back(t.defined() ? gradient_edge(t) : Edge{}); }
 
+void Node::check_not_released() const {
+  TARN_CHECK(
+      !released_,
+      "Trying to backward through the graph a second time (or directly access saved tensors "
+      "after they have already been freed). Saved intermediate values of the graph are freed "
+      "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
+      "to backward through the graph a second time or if you need to access saved tensors "
+      "after calling backward. [",
+      name(), "]");
+}
+
 Tensor Node::saved(size_t i) {
-  TARN_CHECK(!released_,
-             "Trying to backward through the graph a second time (or directly access saved tensors "
-             "after they "
-             "have already been freed). Saved intermediate values of the graph are freed when you "
-             "call .backward() "
-             "or autograd.grad(). Specify retain_graph=True if you need to backward through the "
-             "graph a second "
-             "time or if you need to access saved tensors after calling backward. [",
-             name(), "]");
+  check_not_released();
   return saved_[i].unpack(*this);
 }
 
@@ -253,7 +256,7 @@ class CopySlices final : public Node {
   }
   void apply(TensorList grads, Tensor* results) override {
     if (!grads[0].defined()) return;
-    TARN_CHECK(!released_, "Trying to backward through the graph a second time [CopySlices]");
+    check_not_released();
     const Tensor whole = like_base(grads[0]);
     const Tensor part = view_.of(whole, -base_.offset);
     std::vector<Tensor> inner(fn_->next_edges().size());

@@ -89,6 +89,9 @@ class Node : public RefCounted {
   void set_output(uint32_t nr, const TensorImpl& t);
 
  protected:
+  // Throws if backward() has freed what was saved.
+  void check_not_released() const;
+
   SmallVector<Edge, 2> edges_;
   SmallVector<SavedTensor, 2> saved_;
   SmallVector<OutputMeta, 1> outputs_;

@@ -1,11 +1,22 @@
 #include "tarn/device/check.h"
 
+#include <cxxabi.h>
+
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 
 namespace tarn {
 
 namespace detail {
+
+std::string demangled(const std::type_info& type) {
+  int status = 0;
+  char* const text = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
+  std::string name = text ? text : type.name();
+  std::free(text);
+  return name;
+}
 
 void throw_error(std::string message) { throw Error(std::move(message)); }
 

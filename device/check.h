@@ -5,6 +5,7 @@
 #include <exception>
 #include <sstream>
 #include <string>
+#include <typeinfo>
 #include <utility>
 
 namespace tarn {
@@ -81,6 +82,9 @@ std::string str(const Args&... args) {
 }
 
 namespace detail {
+
+// The type as C++ writes it: "tarn::nn::LinearImpl".
+std::string demangled(const std::type_info& type);
 
 [[noreturn]] void throw_error(std::string message);
 

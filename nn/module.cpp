@@ -1,8 +1,5 @@
 #include "tarn/nn/module.h"
 
-#include <cxxabi.h>
-
-#include <cstdlib>
 #include <ostream>
 #include <unordered_set>
 
@@ -26,10 +23,7 @@ Tensor converted(const Tensor& t, const TensorOptions& options, bool non_blockin
 }  // namespace
 
 std::string detail::type_name(const std::type_info& type) {
-  int status = 0;
-  char* const text = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
-  std::string name = text ? text : type.name();
-  std::free(text);
+  std::string name = tarn::detail::demangled(type);
   if (constexpr std::string_view kLibrary = "tarn"; name.starts_with("tarn::")) {
     name.replace(0, kLibrary.size(), printed_library);
   }

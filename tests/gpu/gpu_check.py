@@ -54,7 +54,7 @@ def run(command, limit, log=None):
     return status, text, round(time.monotonic() - start, 1)
 
 
-def first_line(command):
+def last_line(command):
     try:
         return run(command, 20)[1].strip().splitlines()[-1]
     except (OSError, IndexError):
@@ -67,13 +67,13 @@ def suites(args):
 
 
 def environment(report, args):
-    facts = {"commit": first_line(["git", "rev-parse", "HEAD"]),
-             "nvcc": first_line(["nvcc", "--version"])}
+    facts = {"commit": last_line(["git", "rev-parse", "HEAD"]),
+             "nvcc": last_line(["nvcc", "--version"])}
     if args.selftest:
         facts["gpu"] = "emulator"
     else:
         query = "--query-gpu=name,driver_version,memory.total"
-        facts["gpu"] = first_line(["nvidia-smi", query, "--format=csv,noheader"])
+        facts["gpu"] = last_line(["nvidia-smi", query, "--format=csv,noheader"])
     import torch
     facts["torch"] = torch.__version__
     report.data["environment"] = facts
@@ -124,9 +124,10 @@ def sanitizers(report, args):
         status, text, seconds = run(command, 90, args.build / f"{tool}.log")
         unable = (re.search(r"not supported|Unable to|requires", text) and
                   "ERROR SUMMARY" not in text)
-        late = status == 124 and "=========     " not in text
-        report.add(f"compute-sanitizer: {tool}", "passed" if status == 0 or late else
-                   "unsupported" if unable else "failed", seconds=seconds,
+        cut_off = status == 124 and "=========     " not in text  # nothing found until then
+        outcome = ("passed" if status == 0 else "cut off" if cut_off else
+                   "unsupported" if unable else "failed")
+        report.add(f"compute-sanitizer: {tool}", outcome, seconds=seconds,
                    summary=text.strip().splitlines()[-1][:200] if text.strip() else "")
 
 
