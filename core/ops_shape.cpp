@@ -113,15 +113,12 @@ Tensor Tensor::permute(IntArrayRef dims) const {
   TARN_CHECK(static_cast<int64_t>(dims.size()) == dim(),
              "[permute] permute(dims): number of dimensions in the tensor input (", dim(),
              ") does not match the length of the desired ordering of dimensions ", dims);
-  SmallVector<bool, 8> seen(dims.size(), false);
-  for (int64_t d : dims) {
-    bool& used = seen[at(wrap_dim("permute", d, dim()))];
-    TARN_CHECK(!used, "[permute] permute(): duplicate dims are not allowed. Got ", dims);
-    used = true;
-  }
-  DimVector sizes, strides, back(dims.size(), 0);
+  constexpr int64_t kUnused = -1;
+  DimVector sizes, strides, back(dims.size(), kUnused);
   for (size_t i = 0; i < dims.size(); ++i) {
     const size_t from = at(wrap_dim("permute", dims[i], dim()));
+    TARN_CHECK(back[from] == kUnused, "[permute] permute(): duplicate dims are not allowed. Got ",
+               dims);
     sizes.push_back(this->sizes()[from]);
     strides.push_back(this->strides()[from]);
     back[from] = static_cast<int64_t>(i);

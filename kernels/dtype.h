@@ -235,6 +235,19 @@ constexpr decltype(auto) visit(ScalarType type, F&& f) {
   }
 }
 
+// Calls f with a value of the type in which kernels compute elements of `type`.
+template <class F>
+decltype(auto) visit_compute(ScalarType type, F&& f) {
+  switch (compute_type(type)) {
+    case kFloat:
+      return f(float{});
+    case kDouble:
+      return f(double{});
+    default:
+      return f(int64_t{});
+  }
+}
+
 // Calls f with an unsigned integer of `item` bytes: moving elements needs no more of their type.
 template <class F>
 decltype(auto) visit_size(int64_t item, F&& f) {

@@ -39,6 +39,12 @@ TARN_HD T accumulate(T total, T value) {
     return kKind == ScanKind::kSum ? total + value : total * value;
   }
 }
+// Calls f with a value of the type in which a scan of elements of `type` accumulates: double for
+// float as well.
+template <class F>
+decltype(auto) visit_scan(ScalarType type, F&& f) {
+  return visit_compute(type == kFloat ? kDouble : type, f);
+}
 template <ScanKind kKind, class T>
 inline constexpr T kScanStart = kKind == ScanKind::kSum ? T(0) : T(1);
 

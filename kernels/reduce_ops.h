@@ -394,6 +394,11 @@ struct Norm {
 
 using ReduceOps = List<Sum, Mean, Prod, Max, Min, ArgMax, ArgMin, Any, All, Var, Std, Norm>;
 
+// Whether the compute type of Op may be V: its rule for the result's dtype lets no other in.
+template <class V, class Op>
+inline constexpr bool kReducesIn =
+    !std::is_same_v<V, int64_t> || Op::kTraits.result != ReduceResult::kFloating;
+
 // Calls f(op), or f(the case without choices that op.visit finds).
 template <class Op, class F>
 void visit_case(const Op& op, F&& f) {

@@ -1,7 +1,5 @@
 // Copies to, from and between CUDA devices.
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "tarn/device/cuda/fault.h"
+#include "tarn/device/cuda/made_once.h"
 #include "tarn/device/cuda/memory.h"
 #include "tarn/device/cuda/runtime.h"
 #include "tarn/device/device.h"
@@ -17,7 +16,6 @@
 namespace tarn::cuda {
 namespace {
 
-constexpr size_t kMaxDevices = 128;
 // Buffers of pinned memory, which a device reads and writes at full speed: while it works on some,
 // the CPU fills or empties another. For the device that is selected when they are made.
 class Staging {
@@ -90,22 +88,13 @@ class Staging {
 constexpr size_t kSmall = size_t{64} << 10, kSmallCount = 64;
 constexpr size_t kLarge = size_t{4} << 20, kLargeCount = 2;
 
-// The selected device's for copies of this size. Never destroyed: see runtime.cpp.
+// The selected device's for copies of this size.
 Staging& staging(size_t bytes) {
-  static std::array<std::atomic<Staging*>, kMaxDevices> small, large;
-  const bool is_small = bytes <= kSmall;
-  auto& slot = (is_small ? small : large)[static_cast<size_t>(selected())];
-  Staging* known = slot.load(std::memory_order_acquire);
-  if (!known) {
-    static std::mutex mutex;
-    const std::lock_guard lock(mutex);
-    known = slot.load(std::memory_order_acquire);
-    if (!known) {
-      known = is_small ? new Staging(kSmall, kSmallCount) : new Staging(kLarge, kLargeCount);
-      slot.store(known, std::memory_order_release);
-    }
+  static constinit MadeOnce<Staging> small, large;
+  if (bytes <= kSmall) {
+    return small.get(selected(), [] { return new Staging(kSmall, kSmallCount); });
   }
-  return *known;
+  return large.get(selected(), [] { return new Staging(kLarge, kLargeCount); });
 }
 
 // --- Between devices -----------------------------------------------------------------------------
@@ -161,7 +150,7 @@ void enable_peer_access(int to_device, int from_device) {
   }
 }
 
-enum class Way : char { kUnknown, kDirect, kThroughHost };
+enum class Way : char { kDirect, kThroughHost };
 
 Way find_way(int to_device, int from_device) {
   const char* setting = std::getenv("TARN_P2P");
@@ -178,19 +167,9 @@ Way find_way(int to_device, int from_device) {
 }
 
 Way way(int to_device, int from_device) {
-  static std::array<std::atomic<Way>, kMaxDevices * kMaxDevices> ways;
-  const auto from = static_cast<size_t>(from_device), to = static_cast<size_t>(to_device);
-  auto& slot = ways[from * kMaxDevices + to];
-  Way known = slot.load(std::memory_order_acquire);
-  if (known == Way::kUnknown) {
-    static std::mutex mutex;
-    const std::lock_guard lock(mutex);
-    known = slot.load(std::memory_order_acquire);
-    if (known == Way::kUnknown) {
-      slot.store(known = find_way(to_device, from_device), std::memory_order_release);
-    }
-  }
-  return known;
+  static constinit MadeOnce<Way, size_t{kMaxDevices} * kMaxDevices> ways;
+  return ways.get(from_device * kMaxDevices + to_device,
+                  [&] { return new Way(find_way(to_device, from_device)); });
 }
 
 }  // namespace

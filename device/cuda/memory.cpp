@@ -1,12 +1,10 @@
 #include "tarn/device/cuda/memory.h"
 
-#include <array>
-#include <atomic>
 #include <cstdlib>
-#include <mutex>
 #include <string_view>
 
 #include "tarn/device/cuda.h"
+#include "tarn/device/cuda/made_once.h"
 #include "tarn/device/cuda/runtime.h"
 #include "tarn/device/stream_allocator.h"
 
@@ -63,19 +61,10 @@ struct Pool {
   detail::StreamAllocator blocks;
 };
 
-// Never destroyed: objects that live to the end of the process free their tensors after this.
-std::array<std::atomic<Pool*>, 128> pools;
+constinit MadeOnce<Pool> pools;
 
 Pool& pool(int device) {
-  auto& slot = pools[static_cast<size_t>(device)];
-  Pool* known = slot.load(std::memory_order_acquire);
-  if (!known) [[unlikely]] {
-    static std::mutex mutex;
-    const std::lock_guard lock(mutex);
-    known = slot.load(std::memory_order_acquire);
-    if (!known) slot.store(known = new Pool(device), std::memory_order_release);
-  }
-  return *known;
+  return pools.get(device, [&] { return new Pool(device); });
 }
 
 [[noreturn, gnu::cold]] void throw_out_of_memory(size_t bytes, int device) {
@@ -121,8 +110,8 @@ void reset_peak_memory_stats(int64_t device) {
 
 void empty_cache() {
   static_cast<void>(device_or_current(-1));
-  for (const auto& known : pools) {
-    if (Pool* pool = known.load(std::memory_order_acquire)) pool->blocks.trim();
+  for (int device = 0; device < kMaxDevices; ++device) {
+    if (Pool* known = pools.find(device)) known->blocks.trim();
   }
 }
 

@@ -2,19 +2,18 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <memory>
 #include <mutex>
 
 #include "tarn/device/cuda.h"
 #include "tarn/device/cuda/fault.h"
+#include "tarn/device/cuda/made_once.h"
 #include "tarn/device/memory.h"
 
 namespace tarn {
 namespace cuda {
 namespace {
 
-constexpr int kMaxDevices = 128;
 constexpr size_t kPoolStreams = 8;
 
 struct Found {
@@ -57,20 +56,13 @@ struct DeviceState {
   }
 };
 
-// Never destroyed: objects that live to the end of the process free their tensors after this.
-std::array<std::atomic<DeviceState*>, kMaxDevices> states;
+constinit MadeOnce<DeviceState> states;
 
 DeviceState& state(int index) {
-  DeviceState* known = states[static_cast<size_t>(index)].load(std::memory_order_acquire);
-  if (!known) [[unlikely]] {
-    static std::mutex mutex;
+  return states.get(index, [&] {
     const SelectGuard guard(index);
-    const std::lock_guard lock(mutex);
-    auto& slot = states[static_cast<size_t>(index)];
-    known = slot.load(std::memory_order_acquire);
-    if (!known) slot.store(known = new DeviceState(index), std::memory_order_release);
-  }
-  return *known;
+    return new DeviceState(index);
+  });
 }
 
 constinit thread_local int selected_device = -1;

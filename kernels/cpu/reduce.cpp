@@ -256,17 +256,9 @@ void launch_case(const ReduceArgs& args, const Case& op) {
   const auto launch = [&](const ReduceLoops& loops) {
     if (!reduce_small(args, &op, loops)) Reducer(args, &op, loops).reduce();
   };
-  switch (compute_type(args.in.dtype)) {
-    case kFloat:
-      return launch(reduce_loops<Case, Op, float>());
-    case kDouble:
-      return launch(reduce_loops<Case, Op, double>());
-    default:
-      // The result dtype rule lets no integers into the others.
-      if constexpr (Op::kTraits.result != ReduceResult::kFloating) {
-        launch(reduce_loops<Case, Op, int64_t>());
-      }
-  }
+  visit_compute(args.in.dtype, [&]<class V>(V) {
+    if constexpr (op::kReducesIn<V, Op>) launch(reduce_loops<Case, Op, V>());
+  });
 }
 
 template <class Op>

@@ -59,13 +59,8 @@ void scan_as(const ScanArgs& args) {
   line.store = converter(args.out.dtype, ScalarTypeOf<T>);
   if (line.length == 0) return;
 
-  // The loop runs over lines: the scanned dimension counts once.
-  int64_t sizes[kMaxDims];
-  std::copy_n(args.x.sizes, args.x.ndim, sizes);
-  if (!is_scalar) sizes[args.dim] = 1;
-  View out = args.out, x = args.x;
-  out.sizes = x.sizes = sizes;
-  const StridedLoop loop(out, x);
+  const View* const views[] = {&args.out, &args.x};
+  const StridedLoop loop = starts_of_lines(views, 2, args.dim);
   loop.for_each(std::max<int64_t>(1, kGrain / line.length), [&](int64_t n, char* const* p,
                                                                 const int64_t* stride) {
     const bool along = n < 8 || line.x_step <= stride[1];
@@ -90,16 +85,7 @@ void scan_kind(const ScanArgs& args) {
 }  // namespace
 
 void scan(const ScanArgs& args) {
-  switch (args.x.dtype) {
-    case kFloat:
-    case kDouble:
-      return scan_kind<double>(args);
-    case kHalf:
-    case kBFloat16:
-      return scan_kind<float>(args);
-    default:
-      return scan_kind<int64_t>(args);
-  }
+  visit_scan(args.x.dtype, [&]<class T>(T) { scan_kind<T>(args); });
 }
 
 }  // namespace tarn::cpu

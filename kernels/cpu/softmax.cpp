@@ -72,20 +72,9 @@ void run(const View* const* views, int count, int dim, bool log) {
     });
   }
 
-  // The loop walks the starts of the rows.
   const RowsFunction by_columns = is_double ? select_isa<ColumnsBody<double>, const SoftmaxRows*>()
                                             : select_isa<ColumnsBody<float>, const SoftmaxRows*>();
-  int64_t sizes[kMaxDims];
-  View starts[3];
-  const View* start_views[3];
-  std::copy_n(out.sizes, out.ndim, sizes);
-  if (out.ndim > 0) sizes[dim] = 1;
-  for (int k = 0; k < count; ++k) {
-    starts[k] = *views[k];
-    starts[k].sizes = sizes;
-    start_views[k] = &starts[k];
-  }
-  const StridedLoop loop(start_views, count);
+  const StridedLoop loop = starts_of_lines(views, count, dim);
   loop.for_each(grain, [&](int64_t n, char* const* pointers, const int64_t* strides) {
     SoftmaxRows part = rows;
     part.rows = n;

@@ -125,6 +125,20 @@ TARN_TARGET_AVX2 void float_to_half(void* dst, int64_t dst_stride, const void* s
 
 }  // namespace
 
+StridedLoop starts_of_lines(const View* const* views, int count, int dim) {
+  int64_t sizes[kMaxDims];
+  std::copy_n(views[0]->sizes, views[0]->ndim, sizes);
+  if (views[0]->ndim > 0) sizes[dim] = 1;
+  View starts[StridedLoop::kMaxOperands] = {};
+  const View* pointers[StridedLoop::kMaxOperands] = {};
+  for (int k = 0; k < count; ++k) {
+    starts[k] = *views[k];
+    starts[k].sizes = sizes;
+    pointers[k] = &starts[k];
+  }
+  return StridedLoop(pointers, count);
+}
+
 Converter converter(ScalarType to, ScalarType from) {
   if (to == from) {
     return visit_size(element_size(to), []<class T>(T) -> Converter { return &copy_elements<T>; });

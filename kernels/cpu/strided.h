@@ -130,6 +130,10 @@ class StridedLoop {
   int64_t strides_[kMaxDims][kMaxOperands];  // bytes
 };
 
+// A loop over the lines of the views along dimension `dim`, which leads to their first elements. A
+// 0-dim view is a line of its own.
+StridedLoop starts_of_lines(const View* const* views, int count, int dim);
+
 // dst[i * dst_stride] = src[i * src_stride] for i in [0, n), strides in elements, converted as
 // kernels/convert.h says. dst and src must not overlap, unless they are equal in address, dtype and
 // stride.

@@ -1,11 +1,10 @@
 #include "tarn/kernels/cuda/cublas.h"
 
-#include <array>
-#include <mutex>
 #include <string>
 
 #include "tarn/device/check.h"
 #include "tarn/device/cuda/library.h"
+#include "tarn/device/cuda/made_once.h"
 #include "tarn/device/cuda/runtime.h"
 
 namespace tarn::cuda {
@@ -33,12 +32,12 @@ const CublasLt& cublas_lt() {
 }
 
 cublasLtHandle_t cublas_lt_handle() {
-  static std::mutex mutex;
-  static constinit std::array<cublasLtHandle_t, 128> handles{};  // never destroyed
-  const std::lock_guard lock(mutex);
-  cublasLtHandle_t& handle = handles[static_cast<size_t>(selected())];
-  if (!handle) TARN_CUBLAS_CHECK(cublas_lt().cublasLtCreate(&handle));
-  return handle;
+  static constinit MadeOnce<std::remove_pointer_t<cublasLtHandle_t>> handles;
+  return &handles.get(selected(), [] {
+    cublasLtHandle_t handle;
+    TARN_CUBLAS_CHECK(cublas_lt().cublasLtCreate(&handle));
+    return handle;
+  });
 }
 
 void fail(cublasStatus_t status, const char* call) {

@@ -73,14 +73,7 @@ void run(const PointwiseArgs& args) {
 }  // namespace
 
 void pointwise(const PointwiseArgs& args) {
-  switch (args.compute) {
-    case kFloat:
-      return run<float>(args);
-    case kDouble:
-      return run<double>(args);
-    default:
-      return run<int64_t>(args);
-  }
+  visit_compute(args.compute, [&]<class V>(V) { run<V>(args); });
 }
 
 }  // namespace tarn::cuda

@@ -110,17 +110,9 @@ void run(const ReduceArgs& args, const Op& op) {
 
 template <class Op, class Case>
 void run_case(const ReduceArgs& args, const Case& op) {
-  switch (compute_type(args.in.dtype)) {
-    case kFloat:
-      return run<Case, op::Folding<Case, Op, float, float>, float>(args, op);
-    case kDouble:
-      return run<Case, op::Folding<Case, Op, double, double>, double>(args, op);
-    default:
-      // The result dtype rule lets no integers into the others.
-      if constexpr (Op::kTraits.result != ReduceResult::kFloating) {
-        run<Case, op::Folding<Case, Op, int64_t, int64_t>, int64_t>(args, op);
-      }
-  }
+  visit_compute(args.in.dtype, [&]<class V>(V) {
+    if constexpr (op::kReducesIn<V, Op>) run<Case, op::Folding<Case, Op, V, V>, V>(args, op);
+  });
 }
 
 template <class Op>

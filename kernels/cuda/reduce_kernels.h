@@ -29,21 +29,40 @@ struct ReduceTarget {
 
 namespace detail {
 
+// What falls to the calling thread: its place in the block, and the stretch of a result's `count`
+// elements or states that the block folds.
+struct Stretch {
+  int place;
+  int64_t chunk, result;
+  bool valid;     // false beyond the last result
+  int64_t at[2];  // where `kept` leads for the result
+  int64_t begin, end;
+
+  __device__ Stretch(const ReduceShape& shape, const StridedIndex<2>& kept, int64_t count) {
+    const int thread = static_cast<int>(threadIdx.x);
+    place = shape.block.place(thread);
+    chunk = blockIdx.x % shape.chunks;
+    result = blockIdx.x / shape.chunks * shape.block.width + shape.block.result(thread);
+    valid = result < kept.count;
+    kept.offsets(valid ? static_cast<uint32_t>(result) : 0, at);
+    begin = chunk * shape.chunk;
+    end = begin + shape.chunk < count ? begin + shape.chunk : count;
+  }
+};
+
 // Merges the states of the first `active` places of each result and delivers what comes out. All
 // threads of the block take part.
 template <class Op, class S>
 __device__ void deliver(const Op& op, S state, int active, const ReduceShape& shape,
-                        uint32_t result, bool valid, int64_t chunk, int64_t at,
-                        const ReduceTarget<S>& target) {
+                        const Stretch& stretch, const ReduceTarget<S>& target) {
   TARN_SHARED(states, gpu::Arr<S, kBlockSize>);
   state = merge_places(shape.block, states, state, active,
                        [&](const S& s, const S& t) { return op.merge(s, t); });
-  const int place = shape.block.place(static_cast<int>(threadIdx.x));
-  if (place != 0 || !valid) return;
+  if (stretch.place != 0 || !stretch.valid) return;
   if (shape.chunks == 1)
-    store(target.out, target.dtype, at, op.finish(state, shape.count));
+    store(target.out, target.dtype, stretch.at[0], op.finish(state, shape.count));
   else
-    target.partial[result * shape.chunks + chunk] = state;
+    target.partial[stretch.result * shape.chunks + stretch.chunk] = state;
 }
 
 // Four elements or states from `first` on, `step` apart, but not beyond `end`, folded one each into
@@ -79,28 +98,21 @@ __global__ void __launch_bounds__(kBlockSize)
                   bool vector, const void* in, ScalarType dtype,
                   ReduceTarget<typename Fold::S> target) {
   using S = typename Fold::S;
-  const int thread = static_cast<int>(threadIdx.x), place = shape.block.place(thread);
-  const int64_t chunk = blockIdx.x % shape.chunks;
-  const uint64_t result =
-      blockIdx.x / shape.chunks * shape.block.width + shape.block.result(thread);
-  const bool valid = result < kept.count;
-  int64_t at[2];
-  kept.offsets(valid ? static_cast<uint32_t>(result) : 0, at);
-  const int64_t begin = chunk * shape.chunk;
-  const int64_t end = begin + shape.chunk < shape.count ? begin + shape.chunk : shape.count;
+  const detail::Stretch stretch(shape, kept, shape.count);
+  const int64_t begin = stretch.begin, end = stretch.end;
 
   S states[kStates];
   for (int j = 0; j < kStates; ++j) states[j] = op.template identity<typename Fold::A>();
   int filled = 0;
   visit(dtype, [&]<class T>(T) {
     if constexpr (compute_type(ScalarTypeOf<T>) == ScalarTypeOf<V>) {
-      if (!valid) return;
-      const Stored<T>* const x = static_cast<const Stored<T>*>(in) + at[1];
+      if (!stretch.valid) return;
+      const Stored<T>* const x = static_cast<const Stored<T>*>(in) + stretch.at[1];
       const auto fold = [&](int j, V value, int64_t i) {
         states[j] = filled > j ? Fold::combine(op, states[j], value, i) : Fold::first(op, value, i);
       };
       const int depth = shape.block.depth;
-      for (int64_t first = begin + (vector ? kStates * place : place); first < end;
+      for (int64_t first = begin + (vector ? kStates : 1) * stretch.place; first < end;
            first += int64_t{kStates} * depth) {
         int taken = kStates;
         if (vector && first + kStates <= end) {
@@ -126,8 +138,7 @@ __global__ void __launch_bounds__(kBlockSize)
   });
   const int64_t takers = vector ? (end - begin + kStates - 1) / kStates : end - begin;
   const int active = static_cast<int>(takers < shape.block.depth ? takers : shape.block.depth);
-  detail::deliver(op, detail::join(op, states, filled), active, shape,
-                  static_cast<uint32_t>(result), valid, chunk, at[0], target);
+  detail::deliver(op, detail::join(op, states, filled), active, shape, stretch, target);
 }
 
 // The same for states: `count` of them per result at states[result * count].
@@ -136,30 +147,23 @@ __global__ void __launch_bounds__(kBlockSize)
     merge_kernel(Op op, ReduceShape shape, StridedIndex<2> kept, const typename Fold::S* from,
                  int64_t count, ReduceTarget<typename Fold::S> target) {
   using S = typename Fold::S;
-  const int thread = static_cast<int>(threadIdx.x), place = shape.block.place(thread);
-  const int64_t chunk = blockIdx.x % shape.chunks;
-  const uint64_t result =
-      blockIdx.x / shape.chunks * shape.block.width + shape.block.result(thread);
-  const bool valid = result < kept.count;
-  int64_t at[2];
-  kept.offsets(valid ? static_cast<uint32_t>(result) : 0, at);
-  const int64_t begin = chunk * shape.chunk;
-  const int64_t end = begin + shape.chunk < count ? begin + shape.chunk : count;
+  const detail::Stretch stretch(shape, kept, count);
+  const int64_t begin = stretch.begin, end = stretch.end;
 
   S states[kStates];
   for (int j = 0; j < kStates; ++j) states[j] = op.template identity<typename Fold::A>();
   int filled = 0;
   const int depth = shape.block.depth;
-  for (int64_t first = begin + place; valid && first < end; first += int64_t{kStates} * depth) {
+  for (int64_t first = begin + stretch.place; stretch.valid && first < end;
+       first += int64_t{kStates} * depth) {
     const int taken = detail::fold_four(first, depth, end, [&](int j, int64_t i) {
-      const S& state = from[static_cast<int64_t>(result) * count + i];
+      const S& state = from[stretch.result * count + i];
       states[j] = filled > j ? op.merge(states[j], state) : state;
     });
     filled = filled > taken ? filled : taken;
   }
   const int active = static_cast<int>(end - begin < depth ? end - begin : depth);
-  detail::deliver(op, detail::join(op, states, filled), active, shape,
-                  static_cast<uint32_t>(result), valid, chunk, at[0], target);
+  detail::deliver(op, detail::join(op, states, filled), active, shape, stretch, target);
 }
 
 }  // namespace tarn::cuda

@@ -128,20 +128,15 @@ void scan(const ScanArgs& args) {
   const bool is_scalar = args.x.ndim == 0;
   const int64_t length = is_scalar ? 1 : args.x.sizes[args.dim];
   if (length == 0) return;
-  // The loop runs over lines: the scanned dimension counts once.
-  int64_t sizes[kMaxDims];
-  std::copy_n(args.x.sizes, args.x.ndim, sizes);
-  if (!is_scalar) sizes[args.dim] = 1;
-  View out = args.out, x = args.x;
-  out.sizes = x.sizes = sizes;
-  const StridedLoop loop(out, x);
-  const int64_t items[] = {element_size(out.dtype), element_size(x.dtype)};
+  const View* const views[] = {&args.out, &args.x};
+  const StridedLoop loop = cpu::starts_of_lines(views, 2, args.dim);
+  const int64_t items[] = {element_size(args.out.dtype), element_size(args.x.dtype)};
   for_each_part<2>(loop, items, [&](const StridedIndex<2>& index, void* const* data) {
     const Lines lines{.index = index,
                       .out = data[0],
                       .x = data[1],
-                      .out_type = out.dtype,
-                      .x_type = x.dtype,
+                      .out_type = args.out.dtype,
+                      .x_type = args.x.dtype,
                       .out_step = is_scalar ? 1 : args.out.strides[args.dim],
                       .x_step = is_scalar ? 1 : args.x.strides[args.dim],
                       .length = length,
@@ -150,16 +145,7 @@ void scan(const ScanArgs& args) {
     // A thread per line where lines are short, or many and their elements lie side by side.
     const bool beside = index.count >= kManyLines && lines.x_step > index.stride[0][1];
     const bool across = length <= 32 || beside;
-    switch (x.dtype) {
-      case kFloat:
-      case kDouble:
-        return scan_part<double>(args.kind, lines, across);
-      case kHalf:
-      case kBFloat16:
-        return scan_part<float>(args.kind, lines, across);
-      default:
-        return scan_part<int64_t>(args.kind, lines, across);
-    }
+    visit_scan(args.x.dtype, [&]<class T>(T) { scan_part<T>(args.kind, lines, across); });
   });
 }
 

@@ -145,19 +145,12 @@ void for_rows(const View* const (&views)[kOperands], int dim, bool log, F&& f) {
   rows.n = out.ndim > 0 ? out.sizes[dim] : 1;
   rows.log = log;
   if (rows.n == 0) return;
-  int64_t sizes[kMaxDims], items[kOperands];
-  std::copy_n(out.sizes, out.ndim, sizes);
-  if (out.ndim > 0) sizes[dim] = 1;
-  View starts[kOperands];
-  const View* start_views[kOperands];
+  int64_t items[kOperands];
   for (int k = 0; k < kOperands; ++k) {
-    starts[k] = *views[k];
-    starts[k].sizes = sizes;
-    start_views[k] = &starts[k];
     items[k] = element_size(views[k]->dtype);
     rows.element[k] = out.ndim > 0 ? views[k]->strides[dim] : 1;
   }
-  const Walk<kOperands> walk(StridedLoop(start_views, kOperands), items);
+  const Walk<kOperands> walk(cpu::starts_of_lines(views, kOperands, dim), items);
   const bool side_by_side = walk.stride[0][0] == 1 && walk.size[0] > 1 && rows.element[0] != 1;
   rows.block = side_by_side ? BlockShape::by_columns(walk.size[0], rows.n)
                             : BlockShape::rows(walk.numel, rows.n);

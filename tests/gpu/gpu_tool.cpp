@@ -61,6 +61,7 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const std::string& name, const 
     return std::make_unique<optim::SGD>(leaves,
                                         optim::SGDOptions(0.1).momentum(0.9).weight_decay(1e-3));
   if (name == "adam") return std::make_unique<optim::Adam>(leaves, optim::AdamOptions(1e-2));
+  TARN_CHECK(name == "adamw", "[gpu_tool] there is no case '", name, "'");
   return std::make_unique<optim::AdamW>(leaves, optim::AdamWOptions(1e-2).weight_decay(1e-2));
 }
 
@@ -94,8 +95,8 @@ Tensors compute(const std::string& name, const Tensors& in) {
       {"linear and cross entropy", training_loss},
       {"sort and index", sort_and_index},
   };
-  if (const auto found = kCases.find(name); found != kCases.end()) return found->second(in);
-  return train(name, in);
+  const auto found = kCases.find(name);
+  return found == kCases.end() ? train(name, in) : found->second(in);
 }
 
 void parity(Device device, const std::filesystem::path& folder) {
