@@ -291,6 +291,10 @@ inline Tensor log_softmax(const Tensor& x, int64_t dim,
 // d1..); target int64 without the class dimension. kMean divides by the sum of the weights used.
 Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const Tensor& weight = {},
                 Reduction reduction = Reduction::Mean, int64_t ignore_index = -100);
+// nll_loss of x.log_softmax(1) in one pass over x, or of its only dimension. label_smoothing is the
+// part of what is expected that is spread evenly over all classes.
+Tensor cross_entropy_of_indices(const Tensor& x, const Tensor& target, const Tensor& weight,
+                                Reduction reduction, int64_t ignore_index, double label_smoothing);
 inline Tensor squared_error(const Tensor& a, const Tensor& b) {
   return pointwise(op::SquaredError{}, a, b);
 }

@@ -208,6 +208,10 @@ constexpr ScalarType compute_type(ScalarType t) {
   return is_floating_point(t) ? kFloat : kLong;
 }
 
+// The same for the type of a floating-point number.
+template <class T>
+using ComputeType = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
 // Calls f with a value-initialised element of the C++ type that stores `type`.
 template <class F>
 constexpr decltype(auto) visit(ScalarType type, F&& f) {

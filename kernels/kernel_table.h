@@ -52,6 +52,7 @@ struct MatmulArgs {
   double alpha = 1, beta = 0;
   bool relu = false;
 };
+};
 
 // Softmax or log-softmax of x along `dim`; backward reads the forward's output. One dtype.
 struct SoftmaxArgs {
@@ -81,6 +82,26 @@ struct NllLossBackwardArgs {
   View grad_out;  // like loss
   View total_weight, target, weight;
   int64_t ignore_index;
+  Reduction reduction;
+};
+
+// Cross-entropy with logits: nll_loss of their log-softmax along dimension 1, in which `smoothing`
+// of what is expected is spread over all classes. logits (n, classes, d), target (n * d) contiguous
+// int64, weight (classes) or null data. loss and total_weight are nll_loss's, for n * d samples; so
+// is what happens to a target out of range. statistics is for the backward pass: a contiguous
+// tensor (2, n * d) of the compute type.
+struct CrossEntropyArgs {
+  View loss, total_weight, statistics, logits, target, weight;
+  int64_t ignore_index;
+  double smoothing;
+  Reduction reduction;
+};
+struct CrossEntropyBackwardArgs {
+  View grad_in;   // like logits, fully written
+  View grad_out;  // like loss
+  View total_weight, statistics, logits, target, weight;
+  int64_t ignore_index;
+  double smoothing;
   Reduction reduction;
 };
 
@@ -156,6 +177,8 @@ struct KernelTable {
   void (*softmax_backward)(const SoftmaxBackwardArgs&) = nullptr;
   void (*nll_loss)(const NllLossArgs&) = nullptr;
   void (*nll_loss_backward)(const NllLossBackwardArgs&) = nullptr;
+  void (*cross_entropy)(const CrossEntropyArgs&) = nullptr;
+  void (*cross_entropy_backward)(const CrossEntropyBackwardArgs&) = nullptr;
   void (*gather)(const GatherArgs&) = nullptr;
   void (*scatter)(const ScatterArgs&) = nullptr;
   int64_t (*count_nonzero)(const View& x) = nullptr;

@@ -61,23 +61,6 @@ Tensor cross_entropy_of_probabilities(const Tensor& x, const Tensor& target,
              : sum / (static_cast<double>(x.numel()) / static_cast<double>(classes));
 }
 
-// The loss against a target that is spread evenly over all classes.
-Tensor smooth_loss(const Tensor& log_probs, const Tensor& target,
-                   const CrossEntropyLossOptions& options) {
-  const int64_t class_dim = log_probs.dim() == 1 ? 0 : 1;
-  const Tensor& weight = options.weight();
-  const Tensor terms =
-      weight.defined() ? log_probs * class_weights(weight, log_probs, class_dim) : log_probs;
-  const Tensor ignored = target.eq(options.ignore_index());
-  const Tensor loss = (-terms.sum(class_dim)).masked_fill(ignored, 0);
-  if (options.reduction() != kMean) return reduced(loss, options.reduction());
-  const Tensor counted = ignored.logical_not();
-  const Tensor total = weight.defined()
-                           ? weight.index_select(0, target.masked_select(counted)).sum()
-                           : counted.sum();
-  return loss.sum() / total;
-}
-
 }  // namespace
 
 Tensor l1_loss(const Tensor& x, const Tensor& target, const L1LossFuncOptions& options) {
@@ -120,12 +103,8 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target,
   if (x.dim() == 0)
     throw ShapeError("[cross_entropy] the input needs a dimension of classes, got a 0-dim tensor");
   if (x.sizes() == target.sizes()) return cross_entropy_of_probabilities(x, target, options);
-  const Tensor log_probs = x.log_softmax(x.dim() == 1 ? 0 : 1);
-  const Tensor loss = tarn::nll_loss(log_probs, target, options.weight(), options.reduction(),
-                                     options.ignore_index());
-  if (smoothing == 0) return loss;
-  const double share = smoothing / static_cast<double>(x.size(x.dim() == 1 ? 0 : 1));
-  return loss * (1 - smoothing) + smooth_loss(log_probs, target, options) * share;
+  return cross_entropy_of_indices(x, target, options.weight(), options.reduction(),
+                                  options.ignore_index(), smoothing);
 }
 
 Tensor binary_cross_entropy(const Tensor& x, const Tensor& target,

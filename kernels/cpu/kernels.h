@@ -21,6 +21,9 @@ void softmax_backward(const SoftmaxBackwardArgs& args);
 // nll_loss.cpp
 void nll_loss(const NllLossArgs& args);
 void nll_loss_backward(const NllLossBackwardArgs& args);
+// cross_entropy.cpp
+void cross_entropy(const CrossEntropyArgs& args);
+void cross_entropy_backward(const CrossEntropyBackwardArgs& args);
 // index.cpp, sort.cpp, scan.cpp, random.cpp
 void gather(const GatherArgs& args);
 void scatter(const ScatterArgs& args);

@@ -153,23 +153,29 @@ struct ShortRows {
     return (s[0] + s[1]) + (s[2] + s[3]);
   }
 
+  // Fills t with `rows` rows of n elements, `row` apart, each less its largest.
+  TARN_HD void shift(const V* x, int64_t row, int64_t n, int64_t rows, V* shifts) {
+    V* e = t;
+    for (int64_t r = 0; r < rows; ++r, e += n, x += row) {
+      const V largest = max(x, n);
+      for (int64_t i = 0; i < n; ++i) e[i] = x[i] - largest;
+      shifts[r] = largest;
+    }
+  }
+  // Replaces these by their exponentials, and sums them row by row.
+  TARN_HD void sums(int64_t n, int64_t rows, V* totals) {
+    exp(t, rows * n);
+    for (int64_t r = 0; r < rows; ++r) totals[r] = sum(t + r * n, n);
+  }
+
   TARN_HD void forward(const SoftmaxRows& args, int64_t begin, int64_t end) {
     const int64_t n = args.n;
     V shifts[kSize], totals[kSize];
-    V* e = t;
-    for (int64_t r = begin; r < end; ++r, e += n) {
-      const V* x = static_cast<const V*>(args.data[1]) + r * args.row[1];
-      const V shift = max(x, n);
-      for (int64_t i = 0; i < n; ++i) e[i] = x[i] - shift;
-      shifts[r - begin] = shift;
-    }
-    exp(t, e - t);
-    e = t;
-    for (int64_t r = begin; r < end; ++r, e += n) {
-      totals[r - begin] = sum(e, n);
-    }
+    shift(static_cast<const V*>(args.data[1]) + begin * args.row[1], args.row[1], n, end - begin,
+          shifts);
+    sums(n, end - begin, totals);
     if (args.log) log(totals, end - begin);
-    e = t;
+    V* e = t;
     for (int64_t r = begin; r < end; ++r, e += n) {
       V* out = static_cast<V*>(args.data[0]) + r * args.row[0];
       if (args.log) {

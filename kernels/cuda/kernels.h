@@ -20,6 +20,9 @@ void softmax_backward(const SoftmaxBackwardArgs& args);
 // nll_loss.cu
 void nll_loss(const NllLossArgs& args);
 void nll_loss_backward(const NllLossBackwardArgs& args);
+// cross_entropy.cu
+void cross_entropy(const CrossEntropyArgs& args);
+void cross_entropy_backward(const CrossEntropyBackwardArgs& args);
 
 // matmul.cu
 void matmul(const MatmulArgs& args);

@@ -1,21 +1,12 @@
 // Softmax and log-softmax along any dimension, and their gradients. A few threads share a row, read
 // it once for what they must know of all its elements and again, from the cache if it is not
 // long, for the result.
-#include <limits>
-
-#include "tarn/kernels/cuda/block_merge.h"
 #include "tarn/kernels/cuda/kernels.h"
+#include "tarn/kernels/cuda/softmax_rows.h"
 #include "tarn/kernels/cuda/strided.h"
-#include "tarn/kernels/op_math.h"
 
 namespace tarn::cuda {
 namespace {
-
-constexpr int kUnroll = 4;  // elements of a thread on their way at once
-constexpr int kRun = 16;    // times kUnroll elements are summed before sums are
-
-template <class T>
-using ComputeType = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 // Rows of n elements; those of operand k are element[k] apart.
 template <int kOperands>
@@ -25,64 +16,6 @@ struct Rows {
   int64_t element[kOperands];
   bool log;
 };
-
-// The largest of some elements and the sum of e^(x - largest).
-template <class V>
-struct Exponentials {
-  V largest, sum;
-
-  TARN_HD static Exponentials none() { return {-std::numeric_limits<V>::infinity(), V(0)}; }
-  // e^(x - largest). The sum of many -infinity stays finite, to be multiplied by 0 once there is
-  // anything larger, but one +infinity makes NaN, as in PyTorch.
-  TARN_HD static V scaled(V x, V largest) {
-    return x == largest && x < std::numeric_limits<V>::infinity() ? V(1) : math::exp(x - largest);
-  }
-  TARN_HD static Exponentials merge(const Exponentials& a, const Exponentials& b) {
-    const V largest = b.largest > a.largest ? b.largest : a.largest;
-    return {largest, a.sum * scaled(a.largest, largest) + b.sum * scaled(b.largest, largest)};
-  }
-  // NaN is passed over as the largest; it comes back in the sum.
-  TARN_HD void add(const V (&x)[kUnroll]) {
-    V top = largest;
-    for (int j = 0; j < kUnroll; ++j) top = x[j] > top ? x[j] : top;
-    sum *= scaled(largest, top);
-    for (int j = 0; j < kUnroll; ++j) sum += scaled(x[j], top);
-    largest = top;
-  }
-};
-
-template <class V>
-struct Total {
-  V sum;
-
-  TARN_HD static Total none() { return {V(0)}; }
-  TARN_HD static Total merge(const Total& a, const Total& b) { return {a.sum + b.sum}; }
-  TARN_HD void add(const V (&x)[kUnroll]) {
-    for (int j = 0; j < kUnroll; ++j) sum += x[j];
-  }
-};
-
-// What the block's threads find in a row, merged: read(i) is element i, `pad` adds nothing.
-template <class State, class V, class Read>
-__device__ State gather_row(const BlockShape& block, int64_t n, bool valid, V pad, Read read) {
-  TARN_SHARED(states, gpu::Arr<State, kBlockSize>);
-  State state = State::none();
-  int64_t first = block.place(static_cast<int>(threadIdx.x));
-  while (valid && first < n) {
-    State run = State::none();
-    for (int i = 0; i < kRun && first < n; ++i, first += int64_t{kUnroll} * block.depth) {
-      V x[kUnroll];
-      for (int j = 0; j < kUnroll; ++j) {
-        const int64_t at = first + int64_t{j} * block.depth;
-        x[j] = at < n ? read(at) : pad;
-      }
-      run.add(x);
-    }
-    state = State::merge(state, run);
-  }
-  return merge_all(block, states, state,
-                   [](const State& a, const State& b) { return State::merge(a, b); });
-}
 
 // The row of the calling thread, and where it begins in each operand.
 template <int kOperands>
@@ -110,11 +43,10 @@ __global__ void __launch_bounds__(kBlockSize)
       gather_row<State>(rows.block, rows.n, row.valid, -std::numeric_limits<V>::infinity(), read);
   if (!row.valid) return;
   const V log_sum = math::log(all.sum), scale = 1 / all.sum;
-  for (int64_t i = rows.block.place(static_cast<int>(threadIdx.x)); i < rows.n;
-       i += rows.block.depth) {
-    const V shifted = read(i) - all.largest;
+  map_row(rows.block, rows.n, read, [&](int64_t i, V value) {
+    const V shifted = value - all.largest;
     out[i * rows.element[0]] = T(rows.log ? shifted - log_sum : math::exp(shifted) * scale);
-  }
+  });
 }
 
 template <class T>
@@ -124,17 +56,21 @@ __global__ void __launch_bounds__(kBlockSize)
   using V = ComputeType<T>;
   const MyRow<3> row(rows.block, starts);
   grad_in += row.at[0], grad_out += row.at[1], out += row.at[2];
-  const auto g = [&](int64_t i) { return V(grad_out[i * rows.element[1]]); };
-  const auto y = [&](int64_t i) { return V(out[i * rows.element[2]]); };
+  struct Pair {
+    V g, y;
+  };
+  const auto read = [&](int64_t i) {
+    return Pair{V(grad_out[i * rows.element[1]]), V(out[i * rows.element[2]])};
+  };
   const V sum = gather_row<Total<V>>(rows.block, rows.n, row.valid, V(0), [&](int64_t i) {
-                  return rows.log ? g(i) : g(i) * y(i);
+                  const Pair p = read(i);
+                  return rows.log ? p.g : p.g * p.y;
                 }).sum;
   if (!row.valid) return;
-  for (int64_t i = rows.block.place(static_cast<int>(threadIdx.x)); i < rows.n;
-       i += rows.block.depth) {
-    const V gradient = rows.log ? g(i) - math::exp(y(i)) * sum : y(i) * (g(i) - sum);
+  map_row(rows.block, rows.n, read, [&](int64_t i, Pair p) {
+    const V gradient = rows.log ? p.g - math::exp(p.y) * sum : p.y * (p.g - sum);
     grad_in[i * rows.element[0]] = T(gradient);
-  }
+  });
 }
 
 // Calls f(Rows, StridedIndex of their beginnings, data) for the rows of the views along `dim`.

@@ -15,6 +15,8 @@ const KernelTable& table() {
       .softmax_backward = softmax_backward,
       .nll_loss = nll_loss,
       .nll_loss_backward = nll_loss_backward,
+      .cross_entropy = cross_entropy,
+      .cross_entropy_backward = cross_entropy_backward,
       .gather = gather,
       .scatter = scatter,
       .count_nonzero = count_nonzero,

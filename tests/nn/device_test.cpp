@@ -1,6 +1,8 @@
 // Modules, losses and optimizers on every device there is.
 #include <cmath>
 
+#include "tarn/core/autograd.h"
+#include "tarn/core/functions.h"
 #include "tarn/core/random.h"
 #include "tarn/core/testing.h"
 #include "tarn/nn/nn.h"
@@ -76,6 +78,83 @@ TEST_CASE("optimizers take the same steps on every device") {
   });
   check([](Device d) { return train<optim::Adam>(d, optim::AdamOptions(0.01).amsgrad(true)); });
   check([](Device d) { return train<optim::AdamW>(d, optim::AdamWOptions(0.01)); });
+}
+
+TEST_CASE("cross entropy keeps to its definition on every device, with gradients of both orders") {
+  namespace F = nn::functional;
+  for (const Device device : devices()) {
+    manual_seed(3);
+    const TensorOptions doubles = TensorOptions(kDouble).device(device);
+    const Tensor x = randn({4, 3}, kDouble).to(device).requires_grad_();
+    const Tensor target = tensor({2, -100, 1, 2}, device), weight = tensor({1., 2., 0.5}, doubles);
+    const Tensor counts = target.ne(-100), labels = where(counts, target, 0);
+    for (const double smoothing : {0.0, 0.2}) {
+      const Tensor expected = (one_hot(labels, 3).to(kDouble) * (1 - smoothing) + smoothing / 3) *
+                              weight * counts.unsqueeze(1);
+      for (const Reduction how : {kNone, kSum, kMean}) {
+        CAPTURE(device, smoothing, static_cast<int>(how));
+        const auto options =
+            F::CrossEntropyFuncOptions().weight(weight).reduction(how).label_smoothing(smoothing);
+        const auto loss = [&](const auto& in) { return F::cross_entropy(in[0], target, options); };
+        const Tensor rows = -(x.log_softmax(1) * expected).sum(1);
+        const Tensor wanted = how == kNone ? rows
+                              : how == kSum
+                                  ? rows.sum()
+                                  : rows.sum() / (weight.index_select(0, labels) * counts).sum();
+        const Tensor got = loss(std::vector{x});
+        testing::assert_close(got, wanted);
+        const Tensor ones = ones_like(got);
+        const Tensor fused = autograd::grad({got}, {x}, {ones}, true)[0];
+        testing::assert_close(fused, autograd::grad({wanted}, {x}, {ones}, true)[0]);
+        testing::assert_close(fused, autograd::grad({got}, {x}, {ones}, true, true)[0]);
+        CHECK(testing::gradcheck(testing::TensorFunction(loss), {x}));
+        CHECK(testing::gradgradcheck(testing::TensorFunction(loss), {x}));
+      }
+    }
+    // Images, whose classes are not next to one another, or whose images are not.
+    const Tensor image = randn({2, 3, 2, 2}, kDouble).to(device).requires_grad_();
+    const Tensor pixels = tensor({0, 1, 2, -100, 2, 2, 1, 0}, device).reshape({2, 2, 2});
+    for (const bool turned : {false, true}) {
+      const testing::TensorFunction loss = [&](const std::vector<Tensor>& in) {
+        return F::cross_entropy(turned ? in[0].transpose(0, 2).transpose(2, 3) : in[0], pixels);
+      };
+      const Tensor log_probs =
+          (turned ? image.transpose(0, 2).transpose(2, 3) : image).log_softmax(1);
+      testing::assert_close(loss({image}), nll_loss(log_probs, pixels));
+      CHECK(testing::gradcheck(loss, {image}));
+      CHECK(testing::gradgradcheck(loss, {image}));
+    }
+  }
+}
+
+TEST_CASE(
+    "a linear layer's gradients are those of its formula on every device, as far as asked for") {
+  for (const Device device : devices()) {
+    for (const ScalarType dtype : {kDouble, kFloat, kBFloat16}) {
+      for (const int wanted : {1, 2, 3, 4, 5, 6, 7}) {
+        CAPTURE(device, dtype, wanted);
+        manual_seed(6);
+        std::vector<Tensor> in = {randn({5, 3}), randn({4, 3}), randn({4})};
+        std::vector<Tensor> asked;
+        for (size_t i = 0; i < in.size(); ++i) {
+          in[i] = in[i].to(device).to(dtype);
+          if (wanted >> i & 1) asked.push_back(in[i].requires_grad_());
+        }
+        // Gradients that arrive expanded, and that do not.
+        for (const bool scaled : {false, true}) {
+          const Tensor factor = scaled ? randn({5, 4}).to(device).to(dtype) : Tensor();
+          const auto gradients = [&](const Tensor& y) {
+            return autograd::grad({(scaled ? y * factor : y).sum()}, asked);
+          };
+          const auto got = gradients(linear(in[0], in[1], in[2]));
+          const auto by_formula = gradients(in[0].mm(in[1].t()) + in[2]);
+          const double close = dtype == kBFloat16 ? 2e-2 : dtype == kFloat ? 1e-5 : 1e-12;
+          for (size_t i = 0; i < got.size(); ++i)
+            testing::assert_close(got[i], by_formula[i], close, close);
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("one optimizer steps parameters on several devices, and its state follows them") {
