@@ -6,9 +6,10 @@
 namespace tarn {
 namespace {
 
-// out = a @ b + bias. a and b have out's dimensions; batch dimensions of size 1 repeat.
+// out = a @ b + bias, and a_sums becomes the sums of the rows of a; both may be undefined. a and b
+// have out's dimensions; batch dimensions of size 1 repeat.
 void run_matmul(const char* op, const Tensor& out, const Tensor& a, const Tensor& b,
-                const Tensor& bias) {
+                const Tensor& bias, const Tensor& a_sums = {}) {
   const TensorImpl& c = out.impl();
   MatmulArgs args{c.view(), a.impl().view(), b.impl().view(), {}};
   DimVector a_sizes, a_strides, b_sizes, b_strides;
@@ -29,6 +30,7 @@ void run_matmul(const char* op, const Tensor& out, const Tensor& a, const Tensor
     repeat(args.b, b.size(-2), b.size(-1), b_sizes, b_strides);
   }
   if (bias.defined()) args.bias = bias.impl().view();
+  if (a_sums.defined()) args.a_sums = a_sums.impl().view();
   const KernelTable& table = kernels(out.device());
   if (!table.matmul) missing_kernel(op, table);
   table.matmul(args);
@@ -225,6 +227,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
            [](Backward& back) {
              const Tensor& g = back.grad();
              if (back.needs(0)) back[0] = multiply("linear", g, back.saved(1));
+             if (back.needs(1) && back.needs(2) && !GradMode::is_enabled()) {
+               const Tensor in = back.saved(0);
+               back[1] = detail::make_empty({g.size(1), in.size(1)}, g.dtype(), g.device());
+               back[2] = detail::make_empty({g.size(1)}, g.dtype(), g.device());
+               run_matmul("linear", back[1], g.t(), in, {}, back[2]);
+               return;
+             }
              if (back.needs(1)) back[1] = multiply("linear", g.t(), back.saved(0));
              if (back.needs(2)) back[2] = g.sum(0);
            });

@@ -51,7 +51,9 @@ struct MatmulArgs {
   View out, a, b, bias;
   double alpha = 1, beta = 0;
   bool relu = false;
-};
+  // (m) or null data, only without batch dimensions: becomes the sums of the rows of a. What a
+  // linear layer's backward pass needs besides its product.
+  View a_sums = {};
 };
 
 // Softmax or log-softmax of x along `dim`; backward reads the forward's output. One dtype.
@@ -196,6 +198,9 @@ struct KernelTable {
 // The table of a device. What the calling thread then calls of it runs on that device, until it
 // asks for another one's. Throws DeviceError for a device that this build or machine does not have.
 const KernelTable& kernels(Device device);
+
+// out[i] = the sum of row i of x (m, k), by a table's `reduce`.
+void sum_rows(void (*reduce)(const ReduceArgs&), const View& out, const View& x);
 
 // Throws NotImplementedError("[op] no CUDA kernel").
 [[noreturn]] void missing_kernel(const char* op, const KernelTable& table);

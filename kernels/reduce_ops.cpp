@@ -1,6 +1,7 @@
 #include "tarn/kernels/reduce_ops.h"
 
 #include "tarn/device/check.h"
+#include "tarn/kernels/kernel_table.h"
 
 namespace tarn {
 
@@ -31,6 +32,12 @@ void fail_empty_reduction(const char* op_name, int64_t dim) {
   throw IndexError(str("[", op_name, "] ", op_name,
                        "(): Expected reduction dim to be specified for ",
                        "input.numel() == 0. Specify the reduction dim with the 'dim' argument."));
+}
+
+void sum_rows(void (*reduce)(const ReduceArgs&), const View& out, const View& x) {
+  const int64_t strides[] = {out.strides[0], 0};
+  const op::Sum sum;
+  reduce({index_of<op::Sum, op::ReduceOps>, &sum, {out.data, x.sizes, strides, 2, out.dtype}, x});
 }
 
 }  // namespace tarn

@@ -136,6 +136,7 @@ void multiply(const MatmulArgs& args, const Matrix& c, const Matrix& a, const Ma
 }  // namespace
 
 void matmul(const MatmulArgs& args) {
+  if (args.a_sums.data) sum_rows(reduce, args.a_sums, args.a);
   int64_t batches = 1;
   for (int d = 0; d < args.out.ndim - 2; ++d) batches *= args.out.sizes[d];
   if (batches == 0) return;

@@ -86,6 +86,7 @@ Types types_of(ScalarType dtype) {
 }
 
 cublasLtEpilogue_t epilogue_of(const Gemm& gemm) {
+  if (gemm.a_sums) return CUBLASLT_EPILOGUE_BGRADB;  // a is cuBLASLt's B
   if (gemm.bias) return gemm.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
   return gemm.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
 }
@@ -111,6 +112,12 @@ template <class T>
 void set(const MatmulDesc& matmul, cublasLtMatmulDescAttributes_t attribute, const T& value) {
   TARN_CUBLAS_CHECK(
       cublas_lt().cublasLtMatmulDescSetAttribute(matmul.get(), attribute, &value, sizeof value));
+}
+
+// The vector of the epilogue: one that is added, or one that is written.
+void set_vector(const MatmulDesc& matmul, const Gemm& gemm) {
+  const void* vector = gemm.a_sums ? gemm.a_sums : gemm.bias;
+  if (vector) set(matmul, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
 }
 
 Layout describe(cudaDataType_t type, const Operand& x, int64_t batches) {
@@ -140,7 +147,7 @@ Plan make_plan(const Gemm& gemm, const Types& types, const Operand& a, const Ope
   set(plan.matmul, CUBLASLT_MATMUL_DESC_TRANSA, operation(b));
   set(plan.matmul, CUBLASLT_MATMUL_DESC_TRANSB, operation(a));
   set(plan.matmul, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(gemm));
-  if (gemm.bias) set(plan.matmul, CUBLASLT_MATMUL_DESC_BIAS_POINTER, gemm.bias);
+  set_vector(plan.matmul, gemm);
   plan.left = describe(types.data, b, gemm.batches);
   plan.right = describe(types.data, a, gemm.batches);
   plan.out = describe(types.data, out, gemm.batches);
@@ -231,7 +238,7 @@ bool gemm_lt(const Gemm& gemm) {
   thread_local PlanCache cache;
   Plan& plan = cache.get(key, [&] { return make_plan(gemm, types, a, b, out); });
   if (!plan.supported) return false;
-  if (gemm.bias) set(plan.matmul, CUBLASLT_MATMUL_DESC_BIAS_POINTER, gemm.bias);
+  set_vector(plan.matmul, gemm);
   const float alpha = static_cast<float>(gemm.alpha), beta = static_cast<float>(gemm.beta);
   const bool wide = gemm.dtype == kDouble;
   const Scratch workspace(plan.workspace);

@@ -14,6 +14,7 @@ struct Matrix {
 };
 
 // out = act(alpha * a @ b + beta * out + bias): out (m, n), a (m, k), b (k, n), bias (n) or null.
+// a_sums (m) or null, one of the two: becomes the sums of the rows of a.
 struct Gemm {
   ScalarType dtype;
   int64_t batches, m, n, k;
@@ -21,6 +22,7 @@ struct Gemm {
   const void* bias;
   double alpha, beta;
   bool relu;
+  void* a_sums;
 };
 
 // Whether cuBLASLt can read a matrix of this many rows and columns: one of them lies densely, and

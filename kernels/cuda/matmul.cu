@@ -146,9 +146,16 @@ Matrix matrix_of(const View& v, void* data, int64_t batch) {
 
 void matmul(const MatmulArgs& args) {
   View out = args.out, a = args.a, b = args.b;
-  if (out.numel() == 0) return;
+  // By themselves, unless the product's algorithm brings them along.
+  void* a_sums = args.a_sums.data;
+  const auto sum_rows_of_a = [&] {
+    if (a_sums) sum_rows(reduce, args.a_sums, args.a);
+    a_sums = nullptr;
+  };
   const int rows = out.ndim - 2, columns = out.ndim - 1;
   const int64_t m = out.sizes[rows], n = out.sizes[columns], k = a.sizes[columns];
+  if (out.numel() == 0 || k == 0 || !is_floating_point(out.dtype)) sum_rows_of_a();
+  if (out.numel() == 0) return;
   std::optional<Dense> dense_out, dense_a, dense_b;
   if (is_floating_point(out.dtype) && k > 0) {
     // cuBLASLt reads and writes matrices of dense rows or columns.
@@ -170,18 +177,23 @@ void matmul(const MatmulArgs& args) {
   for (View* v : {&out_batches, &a_batches, &b_batches}) v->ndim -= 2;
   const StridedLoop batches(out_batches, a_batches, b_batches);
   batches.run(0, batches.numel(), [&](int64_t count, char* const* p, const int64_t* stride) {
-    multiply(Gemm{.dtype = out.dtype,
-                  .batches = count,
-                  .m = m,
-                  .n = n,
-                  .k = k,
-                  .out = matrix_of(out, p[0], stride[0]),
-                  .a = matrix_of(a, p[1], stride[1]),
-                  .b = matrix_of(b, p[2], stride[2]),
-                  .bias = args.bias.data,
-                  .alpha = args.alpha,
-                  .beta = args.beta,
-                  .relu = args.relu});
+    Gemm gemm{.dtype = out.dtype,
+              .batches = count,
+              .m = m,
+              .n = n,
+              .k = k,
+              .out = matrix_of(out, p[0], stride[0]),
+              .a = matrix_of(a, p[1], stride[1]),
+              .b = matrix_of(b, p[2], stride[2]),
+              .bias = args.bias.data,
+              .alpha = args.alpha,
+              .beta = args.beta,
+              .relu = args.relu,
+              .a_sums = a_sums};
+    if (a_sums && gemm_lt(gemm)) return;
+    sum_rows_of_a();
+    gemm.a_sums = nullptr;
+    multiply(gemm);
   });
   if (dense_out) dense_out->store();
 }

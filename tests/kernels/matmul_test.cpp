@@ -1,4 +1,6 @@
 #include <array>
+#include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -23,6 +25,7 @@ struct Problem {
   double alpha = 1, beta = 0;
   bool bias = false, relu = false;
   bool one_a = false, one_b = false;  // one matrix stands for the whole batch
+  bool a_sums = false;
 };
 
 std::vector<int64_t> joined(std::vector<int64_t> batch, int64_t rows, int64_t columns) {
@@ -53,7 +56,7 @@ void check(ScalarType type, const Problem& p) {
   const int64_t low = is_signed(type) ? -2 : 0;
   Array a(type, joined(p.one_a ? std::vector<int64_t>{} : p.batch, p.m, p.k), p.a);
   Array b(type, joined(p.one_b ? std::vector<int64_t>{} : p.batch, p.k, p.n), p.b);
-  Array out(type, joined(p.batch, p.m, p.n), p.out), bias(type, {p.n});
+  Array out(type, joined(p.batch, p.m, p.n), p.out), bias(type, {p.n}), a_sums(type, {p.m});
   a.fill_with([&](int64_t i) { return low + i * 7 % 5; });
   b.fill_with([&](int64_t i) { return low + i * 5 % 4; });
   bias.fill_with([&](int64_t i) { return low + i % 3; });
@@ -81,13 +84,19 @@ void check(ScalarType type, const Problem& p) {
                    .bias = p.bias ? bias.view() : View{},
                    .alpha = p.alpha,
                    .beta = p.beta,
-                   .relu = p.relu});
+                   .relu = p.relu,
+                   .a_sums = p.a_sums ? a_sums.view() : View{}});
   INFO(type << ", batches of " << p.batch.size() << " dims, " << p.m << " x " << p.n << " x " << p.k
             << ", layouts " << static_cast<int>(p.a) << static_cast<int>(p.b)
             << static_cast<int>(p.out) << ", alpha " << p.alpha << ", beta " << p.beta << ", bias "
             << p.bias << ", relu " << p.relu);
   REQUIRE(out.values() == expected);
   REQUIRE(out.guards_intact());
+  for (int64_t i = 0; p.a_sums && i < p.m; ++i) {
+    double sum = 0;
+    for (int64_t q = 0; q < p.k; ++q) sum += a.get(i * p.k + q);
+    REQUIRE(a_sums.get(i) == sum);
+  }
 }
 
 // Devices write results of any layout, the CPU rows that are dense.
@@ -185,8 +194,60 @@ TEST_CASE("batches of any number of dimensions may repeat one matrix") {
 
 TEST_CASE("the same problem at other addresses is solved there") {
   for_each_device([] {
-    for (int round = 0; round < 3; ++round)
+    for (int round = 0; round < 3; ++round) {
       check(kFloat, {.batch = {}, .m = 6, .n = 8, .k = 4, .bias = true, .relu = round == 1});
+      check(kFloat, {.batch = {}, .m = 6, .n = 8, .k = 4, .a_sums = true});
+    }
+  });
+}
+
+TEST_CASE("a product brings along the sums of its left factor's rows") {
+  for_each_device([] {
+    for (const ScalarType type : kFloatTypes) {
+      for (const Layout a : kAllLayouts) {
+        for (const auto& [m, n, k] :
+             {std::array<int64_t, 3>{5, 7, 6}, {1, 3, 40}, {3, 1, 1}, {4, 0, 5}, {4, 3, 0}}) {
+          check(type, {.batch = {}, .m = m, .n = n, .k = k, .a = a, .a_sums = true});
+        }
+      }
+    }
+  });
+}
+
+// The middle columns of a wider matrix, which begin at an address that is a multiple of no more
+// than the element's size.
+struct Columns {
+  Columns(ScalarType type, int64_t rows, int64_t columns)
+      : whole(type, {rows, columns + 4}), sizes{rows, columns} {
+    whole.fill_with([](int64_t i) { return i * 7 % 5 - 2; });
+  }
+  View view() const {
+    View v = whole.view();
+    v.data = static_cast<char*>(v.data) + element_size(v.dtype);
+    v.sizes = sizes;
+    return v;
+  }
+  double get(int64_t i, int64_t j) const { return whole.get(i * (sizes[1] + 4) + 1 + j); }
+  Array whole;
+  int64_t sizes[2];
+};
+
+TEST_CASE("matrices inside of others, at odd addresses, are multiplied where they are") {
+  for_each_device([] {
+    for (const ScalarType type : kFloatTypes) {
+      const Columns a(type, 5, 7), b(type, 7, 9), out(type, 5, 9);
+      const double before = out.whole.get(0);
+      tested().matmul({.out = out.view(), .a = a.view(), .b = b.view(), .bias = View{}});
+      INFO(type);
+      for (int64_t i = 0; i < 5; ++i) {
+        for (int64_t j = 0; j < 9; ++j) {
+          double sum = 0;
+          for (int64_t q = 0; q < 7; ++q) sum += a.get(i, q) * b.get(q, j);
+          REQUIRE(out.get(i, j) == sum);
+        }
+      }
+      CHECK(out.whole.get(0) == before);
+    }
   });
 }
 
@@ -210,6 +271,56 @@ TEST_CASE("float32 products are computed in float32 unless asked otherwise") {
 }
 
 #if defined(TARN_CUDA_EMULATE)
+TEST_CASE("TensorFloat-32 rounds the factors of float32 products alone, and only when allowed") {
+  struct Restore {
+    ~Restore() { set_float32_matmul_precision("highest"); }
+  } restore;
+  const double fine = 1 + std::ldexp(1.0, -12);  // 10 bits of fraction do not hold it
+  for (const char* precision : {"highest", "high", "medium"}) {
+    set_float32_matmul_precision(precision);
+    for_each_device([&] {
+      for (const ScalarType type : {kFloat, kDouble}) {
+        const Array a(type, {1, 1}, std::vector{fine}), b(type, {1, 1}, std::vector{1.0});
+        const Array out(type, {1, 1});
+        tested().matmul({.out = out.view(), .a = a.view(), .b = b.view(), .bias = View{}});
+        const bool rounds = test_device.is_cuda() && type == kFloat && tf32_matmul_allowed();
+        INFO(type << " " << precision);
+        CHECK(out.get(0) == (rounds ? 1 : fine));
+      }
+    });
+  }
+}
+
+TEST_CASE("products of floating-point numbers are cuBLASLt's, whatever their layout") {
+  auto& settings = cuda_emulator::settings();
+  const auto uses_cublas_lt = [&](ScalarType type, Problem p) {
+    std::strcpy(settings.fail_api, "cublasLtMatmul");
+    settings.fail_call = 1;
+    bool failed = false;
+    try {
+      check(type, p);
+    } catch (const DeviceError&) {
+      failed = true;
+    }
+    settings.fail_api[0] = '\0';
+    settings.fail_call = 0;
+    return failed;
+  };
+  for_each_device([&] {
+    if (test_device.is_cpu()) return;
+    for (const ScalarType type : kFloatTypes) {
+      for (const std::vector<int64_t>& batch : {std::vector<int64_t>{}, {3}, {2, 3}}) {
+        for (const Layout layout : {Layout::kContiguous, Layout::kTransposed, Layout::kSliced}) {
+          CHECK(uses_cublas_lt(type,
+                               {.batch = batch, .m = 5, .n = 7, .k = 3, .a = layout, .b = layout}));
+        }
+      }
+      CHECK(uses_cublas_lt(type, {.batch = {}, .m = 5, .n = 7, .k = 3, .a_sums = true}));
+    }
+    CHECK_FALSE(uses_cublas_lt(kInt, {.batch = {}, .m = 5, .n = 7, .k = 3}));
+  });
+}
+
 TEST_CASE("what cuBLASLt refuses is done without it") {
   struct Restore {
     ~Restore() {
@@ -219,7 +330,7 @@ TEST_CASE("what cuBLASLt refuses is done without it") {
   } restore;
   // Shapes of their own: an answer is remembered for its shape.
   int64_t m = 100;
-  for (const int epilogue : {2, 4, 6, -1}) {  // RELU, BIAS, both, and everything
+  for (const int epilogue : {2, 4, 6, 512, -1}) {  // RELU, BIAS, both, BGRADB, and everything
     cuda_emulator::settings().lt_refuse_epilogue = epilogue;
     cuda_emulator::settings().lt_refuse_all = epilogue < 0;
     for_each_device([&] {
@@ -230,6 +341,7 @@ TEST_CASE("what cuBLASLt refuses is done without it") {
                   {.batch = {2}, .m = ++m, .n = 3, .k = 2, .beta = 1, .bias = bias, .relu = relu});
           }
         }
+        check(type, {.batch = {}, .m = ++m, .n = 3, .k = 2, .a_sums = true});
       }
     });
   }
