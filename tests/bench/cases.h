@@ -79,6 +79,20 @@ inline Case mlp_train(std::string name, int64_t in, int64_t batch, double lr) {
           }};
 }
 
+inline Case cross_entropy_case(std::string name, int64_t samples, int64_t classes) {
+  return {std::move(name), true, [=] {
+            lib::Tensor x = tensor({samples, classes}, -4, 4, 1);
+            x.requires_grad_();
+            const lib::Tensor y = (lib::arange(samples) * 7).remainder(classes).to(lib::kLong);
+            const auto step = [x, y]() mutable {
+              x.mutable_grad() = lib::Tensor();
+              lib::nn::functional::cross_entropy(x, y).backward();
+            };
+            // The gradients of the sum: those of the mean are too small to compare.
+            return Run{step, [=] { return describe(x.grad() * static_cast<double>(samples)); }};
+          }};
+}
+
 inline Case adam_case() {
   return {"Adam step, 100 tensors of 100,000", false, [] {
             std::vector<lib::Tensor> parameters;
@@ -125,6 +139,8 @@ inline std::vector<Case> cases() {
     const lib::Tensor x = tensor({4096, 1024}, -5, 5, 1);
     return [=] { return lib::softmax(x, 1); };
   }));
+  all.push_back(cross_entropy_case("cross entropy, 256 x 10, forward and backward", 256, 10));
+  all.push_back(cross_entropy_case("cross entropy, 8192 x 1000, forward and backward", 8192, 1000));
   const auto million = [&all](std::string name,
                               lib::Tensor (*f)(const lib::Tensor&, const lib::Tensor&)) {
     all.push_back(forward_case(name + ", 16M floats", [f] {
