@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Builds Tarn the ways users get it, and a user's project (program/) against each.
-# usage: tests/consumer/run.sh WORK_FOLDER   (emptied first)
+# usage: tests/consumer/run.sh WORK_FOLDER [EMULATED_BUILD]   (WORK_FOLDER is emptied first)
 #
 # static and shared: installed under a prefix with a space in it, moved after installing, found with
 # find_package. subdirectory: added to the user's build. In each, the user's compile commands may
 # carry nothing of Tarn's own flags.
+#
+# EMULATED_BUILD: a static build with CUDA on the emulator. It alone is installed and used then, and
+# the user's program has two GPUs.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 source=$(readlink -f "$here/../..")
@@ -29,6 +32,9 @@ try_program() {
   quietly "$name: building the program" cmake --build "$build" --parallel
   check_flags "$name" "$build/compile_commands.json"
 
+  if [[ -x $build/plugin_host ]]; then
+    (cd "$build" && ./plugin_host ./libplugin.so) || fail "$name: plugin_host failed"
+  fi
   (cd "$build" && ./plain) || fail "$name: plain failed with status $?"
   (cd "$build" && ./libtorch_program) >"$work/log" 2>&1 ||
     { cat "$work/log"; fail "$name: libtorch_program failed"; }
@@ -37,7 +43,7 @@ try_program() {
   # The first page ends on a device that may be absent: that is said, and nothing else fails.
   local status=0 file
   { (cd "$build" && ./first_page) >"$work/log" 2>&1; } 2>/dev/null || status=$?
-  if ((status)) && ! grep -q 'DeviceError' "$work/log"; then
+  if ((status)) && ! { [[ $name != emulated ]] && grep -q 'DeviceError' "$work/log"; }; then
     cat "$work/log"
     fail "$name: first_page failed with status $status"
   fi
@@ -55,20 +61,37 @@ check_flags() {
   grep -q -- '-std=gnu++20\|-std=c++20' "$2" || fail "$1: C++20 was not asked for"
 }
 
+# install_moved NAME BUILD: installs a build, strips it and moves it to "$moved".
+install_moved() {
+  local name=$1 prefix="$work/$1 prefix" path named
+  moved="$work/$1 moved"
+  quietly "$name: installing" cmake --install "$2" --prefix "$prefix" --strip
+  mv "$prefix" "$moved"
+  for path in "$work" "$source"; do
+    ! named=$(grep -rlaF "$path" "$moved") || fail "$name: installed files name $path:" $named
+  done
+  [[ ! -e $moved/include/tarn/tests ]] || fail "$name: the tests' headers were installed"
+  ! named=$(grep -rlE 'cuda_emulator|TARN_CUDA' "$moved/include") ||
+    fail "$name: installed headers depend on how CUDA was built:" $named
+}
+
+if (($# == 2)); then
+  install_moved emulated "$2"
+  sanitizers=$(sed -n 's/^TARN_SANITIZE:[A-Z]*=\(.\+\)/-fsanitize=\1/p' "$2/CMakeCache.txt")
+  try_program emulated -DCMAKE_PREFIX_PATH="$moved" -DCMAKE_EXE_LINKER_FLAGS="$sanitizers"
+  echo "consumer: emulated ok"
+  exit
+fi
+
 for kind in static shared; do
   shared=$([[ $kind == shared ]] && echo ON || echo OFF)
-  build="$work/tarn-$kind" prefix="$work/$kind prefix" moved="$work/$kind moved"
+  build="$work/tarn-$kind"
   quietly "$kind: configuring" cmake -S "$source" -B "$build" "${generator[@]}" \
     -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS="$shared" \
     -DTARN_BUILD_TESTS=OFF -DTARN_BUILD_SAMPLES=OFF
   quietly "$kind: building" cmake --build "$build" --parallel
-  quietly "$kind: installing" cmake --install "$build" --prefix "$prefix" --strip
-  mv "$prefix" "$moved"
-  for path in "$work" "$source"; do
-    ! named=$(grep -rlaF "$path" "$moved") || fail "$kind: installed files name $path:" $named
-  done
-  [[ ! -e $moved/include/tarn/tests ]] || fail "$kind: the tests' headers were installed"
-  try_program "$kind" -DCMAKE_PREFIX_PATH="$moved"
+  install_moved "$kind" "$build"
+  try_program "$kind" -DCMAKE_PREFIX_PATH="$moved" -DTARN_PLUGIN="$shared"
   echo "consumer: $kind ok ($(du -ch "$moved"/lib/libtarn* | tail -n 1 | cut -f 1) of library)"
 done
 

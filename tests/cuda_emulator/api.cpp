@@ -37,7 +37,8 @@ cudaError_t& last_error() {
 
 cudaError_t failure_on_request(const char* function) {
   Settings& s = settings();
-  if (s.fail_call == 0 || std::strcmp(function, s.fail_api) != 0) return cudaSuccess;
+  const bool meant = std::strcmp(s.fail_api, "any") == 0 || std::strcmp(s.fail_api, function) == 0;
+  if (s.fail_call == 0 || !meant) return cudaSuccess;
   if (--s.fail_call > 0) return cudaSuccess;
   bool allocates = std::strstr(function, "Malloc") || std::strstr(function, "Alloc");
   return allocates ? cudaErrorMemoryAllocation : cudaErrorUnknown;

@@ -21,7 +21,7 @@ struct Settings {
   std::size_t capacity = std::size_t{8} << 30;  ///< TARN_EMULATED_OOM: bytes of a device
   int bad_peer_from = -1;  ///< TARN_EMULATED_BAD_PEER=a:b: copies from a to b arrive damaged
   int bad_peer_to = -1;
-  char fail_api[64] = "";  ///< TARN_EMULATED_FAIL=api:n: the n-th call of that function fails
+  char fail_api[64] = "";  ///< TARN_EMULATED_FAIL=api:n: its n-th call fails; or any:n
   std::int64_t fail_call = 0;
   bool lt_refuse_all = false;  ///< TARN_EMULATED_LT_REFUSE=epilogue number, or all
   int lt_refuse_epilogue = -1;

@@ -9,6 +9,7 @@ TEST_CASE("count_nonzero and nonzero list elements in row-major order in every l
   for_each_device([] {
     for (const ScalarType type : kAllTypes) {
       for (const Layout layout : kAllLayouts) {
+        if (!is_worthwhile(layout, Layout::kContiguous, type)) continue;
         for (const auto& shape : test_shapes()) {
           Array x(type, shape, layout);
           x.fill_with([](int64_t i) { return (i * 5) % 7 < 3 ? 0 : i % 2 + 1; });
@@ -27,6 +28,7 @@ TEST_CASE("count_nonzero and nonzero list elements in row-major order in every l
           }
           REQUIRE(tested().count_nonzero(x.view()) == count);
           for (const Layout out_layout : kWritableLayouts) {
+            if (!is_worthwhile(layout, out_layout, type)) continue;
             Array out(kLong, {count, static_cast<int64_t>(shape.size())}, out_layout);
             tested().nonzero(out.view(), x.view());
             REQUIRE(out.values() == expected);
@@ -49,9 +51,10 @@ TEST_CASE("negative zero is zero and NaN is not, and every byte of a mask counts
     }
     const WithThreads threads(3);
     for (const ScalarType type : {kByte, kBool, kShort, kFloat}) {
-      Array ones(type, {100003});
+      const int64_t n = on_cpu_or_gpu(100003, 20003);
+      Array ones(type, {n});
       ones.fill_with([](int64_t) { return 1; });
-      CHECK(tested().count_nonzero(ones.view()) == 100003);
+      CHECK(tested().count_nonzero(ones.view()) == n);
     }
   });
 }

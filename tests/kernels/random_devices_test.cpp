@@ -27,12 +27,13 @@ Array integers(RandomEngine& engine, int64_t n, int64_t low, int64_t high,
   return out;
 }
 
-// Calls f for CUDA devices only.
+// Calls f for each CUDA device.
 template <class F>
 void for_each_cuda_device(F f) {
-  for_each_device([&] {
-    if (test_device.is_cuda()) f();
-  });
+  for (int64_t i = 0; i < cuda::device_count(); ++i) {
+    const OnDevice scope(Device(kCUDA, i));
+    f();
+  }
 }
 
 struct Moments {

@@ -124,7 +124,8 @@ double slack(ScalarType dtype, double on_cpu = 1.01) {
   return test_device.is_cpu() || dtype == kDouble ? on_cpu : 32;
 }
 
-// Checks Op over every subset of dimensions of every shape and layout.
+// Checks Op over every subset of dimensions of every shape and layout. On a GPU only float sums
+// meet all of them; others see each shape in one layout, another one for each op and dtype.
 template <class Op>
 void check_everywhere(const Op& op, ScalarType dtype, const Reference& f, double slack = 1.01) {
   const std::vector<std::vector<int64_t>> shapes = {{},           {1},       {7},        {33},
@@ -132,8 +133,13 @@ void check_everywhere(const Op& op, ScalarType dtype, const Reference& f, double
                                                     {3, 2, 4, 5}, {6, 530},  {300, 3}};
   const ScalarType out_dtype = reduce_result_type(Op::kTraits.result, Op::kName, dtype);
   std::mt19937 random(7);
+  constexpr int kNumber = index_of<Op, op::ReduceOps>;
+  const bool all_layouts = test_device.is_cpu() || (std::is_same_v<Op, op::Sum> && dtype == kFloat);
+  int turn = kNumber + static_cast<int>(dtype);
   for (const auto& shape : shapes) {
+    ++turn;
     for (const Layout layout : kAllLayouts) {
+      if (!all_layouts && static_cast<int>(layout) != turn % 4) continue;
       Input in(shape, dtype, layout);
       for (int64_t i = 0; i < in.numel(); ++i) {
         const double value = static_cast<double>(random() % 17) - (is_signed(dtype) ? 8 : 0);
@@ -240,8 +246,11 @@ TEST_CASE("long reductions are right and do not depend on the number of threads"
       unsigned mask;
     };
     // Beyond one chunk: along rows, columns (wide, narrow, gapped), and over split dimensions.
-    const Case cases[] = {{{140001}, 1},    {{2, 70000}, 2}, {{20000, 7}, 1},
-                          {{1100, 100}, 1}, {{35000, 3}, 1}, {{150, 3, 500}, 5}};
+    const int64_t n = on_cpu_or_gpu(140001, 24001);
+    const int64_t wide = on_cpu_or_gpu(100, 40), deep = on_cpu_or_gpu(150, 60);
+    const Case cases[] = {{{n}, 1},        {{2, n / 2 + 7000}, 2},
+                          {{n / 7, 7}, 1}, {{1100, wide}, 1},
+                          {{n / 4, 3}, 1}, {{deep, 3, 2 * deep + 200}, 5}};
     for (const Case& c : cases) {
       for (const Layout layout : {Layout::kContiguous, Layout::kSliced}) {
         Input in(c.shape, kFloat, layout);
@@ -255,13 +264,13 @@ TEST_CASE("long reductions are right and do not depend on the number of threads"
             const WithThreads threads(1);
             one = reduce(op, in, c.mask, out);
           }
-          {
+          if (test_device.is_cpu()) {
             const WithThreads threads(2);
             two = reduce(op, in, c.mask, out);
           }
           const std::vector<double> expected = reference(f, in, c.mask);
           INFO(op.kName << " layout " << static_cast<int>(layout) << " first " << c.shape[0]);
-          CHECK(one == two);
+          if (test_device.is_cpu()) CHECK(one == two);
           for (size_t i = 0; i < one.size(); ++i) {
             if (!close(one[i], expected[i], (test_device.is_cpu() ? 1e-11 : 1e-6) + epsilon(out)))
               CHECK(one[i] == expected[i]);
@@ -280,7 +289,7 @@ TEST_CASE("long reductions are right and do not depend on the number of threads"
 
 TEST_CASE("a sum of millions of floats is exact to the last bit of a float, on CUDA to two") {
   for_each_device([] {
-    const int64_t n = test_device.is_cpu() ? 10'000'000 : 1'000'000;
+    const int64_t n = on_cpu_or_gpu(10'000'000, 200'000);
     Input in({n}, kFloat);
     float* x = in.array.as<float>();
     long double exact = 0;
@@ -298,7 +307,7 @@ TEST_CASE("a sum of millions of floats is exact to the last bit of a float, on C
 
 TEST_CASE("a sum of doubles is as accurate as pairwise summation") {
   for_each_device([] {
-    const int64_t n = test_device.is_cpu() ? 3'000'000 : 300'000;
+    const int64_t n = on_cpu_or_gpu(3'000'000, 100'000);
     Input in({n}, kDouble);
     double* x = in.array.as<double>();
     long double exact = 0;
@@ -311,7 +320,7 @@ TEST_CASE("a sum of doubles is as accurate as pairwise summation") {
 TEST_CASE("the variance of nearly equal numbers does not cancel") {
   for_each_device([] {
     for (const ScalarType dtype : {kFloat, kDouble}) {
-      const int64_t n = 100'000;
+      const int64_t n = on_cpu_or_gpu(100'000, 40'000);
       const double base = dtype == kFloat ? 4096 : 1e9;  // all values are exact in dtype
       Input in({n}, dtype);
       for (int64_t i = 0; i < n; ++i) in.set(i, base + static_cast<double>(i % 3));
@@ -330,7 +339,7 @@ TEST_CASE("the variance of nearly equal numbers does not cancel") {
 
 TEST_CASE("NaN, infinity and ties are treated as PyTorch treats them") {
   for_each_isa_and_device([] {
-    for (const int64_t n : {3, 100, 70000}) {
+    for (const int64_t n : {int64_t{3}, int64_t{100}, on_cpu_or_gpu(70000, 17000)}) {
       for (const unsigned mask : {1u, 2u}) {  // columns and rows
         Input in(mask == 1 ? std::vector<int64_t>{n, 5} : std::vector<int64_t>{5, n}, kFloat);
         const auto at = [&](int64_t k, int64_t result) {

@@ -23,7 +23,7 @@ TEST_CASE("cumulative sums and products follow every dimension in every dtype an
             });
             for (int dim = 0; dim < std::max(1, static_cast<int>(shape.size())); ++dim) {
               for (const Layout out_layout : kWritableLayouts) {
-                if (!is_worthwhile(layout, out_layout)) continue;
+                if (!is_worthwhile(layout, out_layout, type)) continue;
                 Array out(accumulation_type(type), shape, out_layout),
                     expected(accumulation_type(type), shape);
                 int64_t step = 1;
@@ -55,10 +55,11 @@ TEST_CASE("cumulative sums and products follow every dimension in every dtype an
 
 TEST_CASE("float prefixes are accumulated in double") {
   for_each_device([] {
-    Array x(kFloat, {100001}), out(kFloat, {100001});
+    const int64_t n = on_cpu_or_gpu(100000, 10000);
+    Array x(kFloat, {n + 1}), out(kFloat, {n + 1});
     x.fill_with([](int64_t i) { return i == 0 ? 16777216.0 : 0.25; });
     tested().scan(ScanArgs{out.view(), x.view(), 0, ScanKind::kSum});
-    CHECK(out.get(100000) == 16777216.0 + 25000);
+    CHECK(out.get(n) == 16777216.0 + static_cast<double>(n / 4));
     Array column(kFloat, {1001, 16}), sums(kFloat, {1001, 16});
     column.fill_with([](int64_t i) { return i < 16 ? 16777216.0 : 0.25; });
     tested().scan(ScanArgs{sums.view(), column.view(), 0, ScanKind::kSum});
@@ -93,7 +94,7 @@ TEST_CASE("integer sums wrap, and bool and int8 sums are int64") {
 TEST_CASE("long lines, many lines and columns add up on every device") {
   for_each_device([] {
     for (const auto& [rows, columns, dim] :
-         {std::array<int64_t, 3>{2, 20011, 1}, {1500, 70, 1}, {40, 1500, 0}, {9000, 3, 0}}) {
+         {std::array<int64_t, 3>{2, 5011, 1}, {1500, 35, 1}, {40, 1500, 0}, {9000, 3, 0}}) {
       Array x(kFloat, {rows, columns}), out(kFloat, {rows, columns});
       x.fill_with([](int64_t i) { return (i * 7) % 5 - 2; });
       tested().scan(ScanArgs{out.view(), x.view(), static_cast<int>(dim), ScanKind::kSum});

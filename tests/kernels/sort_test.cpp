@@ -63,12 +63,13 @@ TEST_CASE("sort is stable with NaN greatest, in every dtype, layout and directio
   for_each_device([] {
     for (const ScalarType type : kAllTypes) {
       for (const Layout layout : kAllLayouts) {
+        if (!is_worthwhile(layout, Layout::kContiguous, type)) continue;
         for (const auto& shape : test_shapes()) {
           Array x(type, shape, layout);
           fill_random(x, 7);
           for (const bool descending : {false, true}) {
             for (const Layout out_layout : kWritableLayouts) {
-              if (!is_worthwhile(layout, out_layout)) continue;
+              if (!is_worthwhile(layout, out_layout, type)) continue;
               check_sort(x, shape, shape.empty() ? 1 : shape.back(), descending, out_layout);
             }
           }
@@ -83,10 +84,11 @@ TEST_CASE("long rows sort stably in every dtype") {
     const WithThreads threads(3);
     for (const ScalarType type : kAllTypes) {
       for (const int64_t length : {2047, 2048, 5003}) {
-        Array x(type, {3, length});
+        Array x(type, {2, length});
         fill_random(x, 3);
-        check_sort(x, {3, length}, length, false, Layout::kContiguous);
-        check_sort(x, {3, length}, length, true, Layout::kContiguous);
+        check_sort(x, {2, length}, length, false, Layout::kContiguous);
+        if (test_device.is_cpu() || type == kFloat)
+          check_sort(x, {2, length}, length, true, Layout::kContiguous);
       }
     }
   });

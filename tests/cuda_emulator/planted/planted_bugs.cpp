@@ -1,6 +1,7 @@
 // planted_bugs NAME: a program with one bug, for check.sh to see that the emulator finds it.
-// Exit status 0 means that the bug went unnoticed.
-#include <cmath>
+// Exit status 0 means that the bug went unnoticed. Without a NAME: the list of names.
+#include <cublasLt.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -264,6 +265,31 @@ void sync_in_capture() {
   check(cudaStreamSynchronize(stream));
 }
 
+void allocation_in_capture() {
+  check(cudaStreamBeginCapture(new_stream(), cudaStreamCaptureModeThreadLocal));
+  device_floats(100);
+}
+
+void pageable_copy_in_capture() {
+  float *x = device_floats(1), value = 1;
+  cudaStream_t stream = new_stream();
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  check(cudaMemcpyAsync(x, &value, sizeof value, cudaMemcpyHostToDevice, stream));
+}
+
+void graph_of_freed_memory() {
+  float* x = device_floats(100);
+  cudaStream_t stream = new_stream();
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  check(launch(fill, 1, 128, 0, stream, x, 1.0f, 100));
+  cudaGraph_t graph;
+  check(cudaStreamEndCapture(stream, &graph));
+  cudaGraphExec_t executable;
+  check(cudaGraphInstantiate(&executable, graph, 0));
+  check(cudaFree(x));
+  check(cudaGraphLaunch(executable, stream));
+}
+
 void unjoined_capture() {
   float* x = device_floats(100);
   cudaStream_t stream = new_stream(), other = new_stream();
@@ -280,6 +306,22 @@ void unjoined_capture() {
 void large_shared_without_asking() {
   check(launch(read_beyond_dynamic_shared, 1, 64, std::size_t{64} << 10, new_stream(),
                device_floats(64)));
+}
+
+// x (100 x 100) times itself, in memory for 99 of its rows.
+void product_beyond_memory() {
+  float *x = device_floats(9900), *y = device_floats(10000);
+  cublasLtHandle_t handle;
+  cublasLtMatmulDesc_t product;
+  cublasLtMatrixLayout_t layout;
+  cublasLtCreate(&handle);
+  cublasLtMatmulDescCreate(&product, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+  cublasLtMatrixLayoutCreate(&layout, CUDA_R_32F, 100, 100, 100);
+  const float alpha = 1, beta = 0;
+  if (cublasLtMatmul(handle, product, &alpha, x, layout, x, layout, &beta, y, layout, y, layout,
+                     nullptr, nullptr, 0, new_stream()) != CUBLAS_STATUS_SUCCESS)
+    std::exit(3);
+  check(cudaDeviceSynchronize());
 }
 
 void leak() { device_floats(100); }
@@ -308,8 +350,12 @@ constexpr Program programs[] = {
     {"pinned-read-too-early", pinned_read_too_early},
     {"uninitialised-read", uninitialised_read},
     {"sync-in-capture", sync_in_capture},
+    {"allocation-in-capture", allocation_in_capture},
+    {"pageable-copy-in-capture", pageable_copy_in_capture},
+    {"graph-of-freed-memory", graph_of_freed_memory},
     {"unjoined-capture", unjoined_capture},
     {"large-shared-without-asking", large_shared_without_asking},
+    {"product-beyond-memory", product_beyond_memory},
     {"leak", leak},
 };
 
@@ -322,7 +368,7 @@ int main(int argc, char** argv) {
       std::printf("unnoticed\n");
       return 0;
     }
-  std::fprintf(stderr, "usage: %s NAME, one of\n", argv[0]);
-  for (const Program& program : programs) std::fprintf(stderr, "  %s\n", program.name);
+  if (argc == 1)
+    for (const Program& program : programs) std::printf("%s\n", program.name);
   return 2;
 }
