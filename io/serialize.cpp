@@ -75,23 +75,23 @@ void save(const Value& value, const std::string& path, const SaveOptions& option
   file.commit();
 }
 
-void save(const Value& value, std::ostream& stream) {
+void save(const Value& value, std::ostream& stream, const SaveOptions&) {
   detail::StreamSink sink(stream);
   detail::write_torch(value, sink, "archive");
   sink.finish();
 }
 
-Value load(const std::string& path, Device device) {
-  return read_any(detail::FileSource(path), device);
+Value load(const std::string& path, const LoadOptions& options) {
+  return read_any(detail::FileSource(path), options.device);
 }
 
-Value load(std::istream& stream, Device device) {
+Value load(std::istream& stream, const LoadOptions& options) {
   const std::string bytes = detail::read_all(stream);
-  return read_any(detail::MemorySource(bytes.data(), bytes.size(), "<stream>"), device);
+  return read_any(detail::MemorySource(bytes.data(), bytes.size(), "<stream>"), options.device);
 }
 
-Value load(const char* data, size_t size, Device device) {
-  return read_any(detail::MemorySource(data, size), device);
+Value load(const char* data, size_t size, const LoadOptions& options) {
+  return read_any(detail::MemorySource(data, size), options.device);
 }
 
 }  // namespace tarn

@@ -123,7 +123,7 @@ bool same_place(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& options) {
+LoadReport Module::load_state_dict(const StateDict& state, const StateDictOptions& options) {
   OrderedDict<std::string, Tensor> given;
   for (const auto& item : state) {
     std::string name = item.key();
