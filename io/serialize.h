@@ -24,8 +24,8 @@
 namespace tarn {
 
 // Writes by the extension of `path`: ".safetensors" (a flat dict of tensors), ".npy" (one tensor),
-// ".npz" (a flat dict of tensors), with any other PyTorch's zip format. The old file stays as it was
-// until the new one is complete, and after every error. In PyTorch's format tensors that share
+// ".npz" (a flat dict of tensors), or any other: PyTorch's zip format. The old file stays as it
+// was until the new one is complete, and after every error. In PyTorch's format tensors that share
 // storage share it in the file. Throws IOError with the path and the system's reason, TypeError or
 // ValueError for a value that the format cannot hold.
 void save(const Value& value, const std::string& path, const SaveOptions& options = {});
