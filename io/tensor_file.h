@@ -34,8 +34,8 @@ std::ostream& operator<<(std::ostream& stream, const TensorInfo& info);
 class TensorFile {
  public:
   // "PyTorch", "PyTorch (legacy)", "safetensors", "safetensors index", "npy" or "npz".
-  const std::string& format() const;
-  // In the file's order.
+  const char* format() const;
+  // In the file's order; those of dtypes that Tarn does not have come last.
   const std::vector<TensorInfo>& tensors() const;
   // The file's value, as load() gives it, except that its tensors have dtypes, sizes and strides
   // only: their elements must not be read.
@@ -55,10 +55,10 @@ class TensorFile {
 
  private:
   struct Contents;
-  explicit TensorFile(std::shared_ptr<const Contents> contents) : contents_(std::move(contents)) {}
+  explicit TensorFile(std::shared_ptr<Contents> contents) : contents_(std::move(contents)) {}
   friend TensorFile open(const std::string& path, const LoadOptions& options);
 
-  std::shared_ptr<const Contents> contents_;
+  std::shared_ptr<Contents> contents_;
 };
 
 // Throws what load() throws for the same file, except for damage inside tensors.

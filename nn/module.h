@@ -187,6 +187,15 @@ class Module : public std::enable_shared_from_this<Module> {
   // device. strict: throws one Error that lists all missing, unexpected and mismatched names, and
   // loads nothing.
   LoadReport load_state_dict(const StateDict& state, const StateDictOptions& options = {});
+  // The same for a state whose elements are not in memory: once all has been checked, `copy` is
+  // called with everything there is to copy. If it throws, no parameter has another size than
+  // before.
+  struct StateCopy {
+    Tensor target, source;  // of the same sizes
+  };
+  using CopyState = std::function<void(std::vector<StateCopy>& copies)>;
+  LoadReport load_state_dict(const StateDict& state, const StateDictOptions& options,
+                             const CopyState& copy);
 
   // A deep copy, on `device` if given: own parameters, buffers and submodules, what was shared
   // inside the module is shared inside the copy. Every member comes along, and members that are
