@@ -28,8 +28,9 @@ bool is_utf8(std::string_view text) {
 
 }  // namespace
 
-Value unpickle(std::string_view bytes, StorageTable& storages, const std::string& file) {
-  return Unpickler(bytes, storages, file).run();
+Value unpickle(std::string_view bytes, StorageTable& storages, const std::string& file,
+               size_t* end) {
+  return Unpickler(bytes, storages, file).run(end);
 }
 
 void Unpickler::fail(std::string_view problem) const {
@@ -37,7 +38,7 @@ void Unpickler::fail(std::string_view problem) const {
   throw IOError(str("[load] ", file_, ": data.pkl, byte ", opcode_, ": ", problem.substr(0, 500)));
 }
 
-Value Unpickler::run() {
+Value Unpickler::run(size_t* end) {
   if (take(1)[0] != '\x80') fail("it does not start with a pickle protocol of 2 or more");
   const uint64_t protocol = take_uint(1);
   if (protocol < 2 || protocol > 5)
@@ -46,7 +47,11 @@ Value Unpickler::run() {
     while (step()) {
     }
     if (stack_.size() != 1 || !marks_.empty()) fail("the stack does not hold one value at the end");
-    if (position_ != bytes_.size()) fail("trailing bytes after the end");
+    if (end != nullptr) {
+      *end = position_;
+    } else if (position_ != bytes_.size()) {
+      fail("trailing bytes after the end");
+    }
     return to_value(stack_[0]);
   } catch (const IOError&) {
     throw;

@@ -46,7 +46,7 @@ class Unpickler {
  public:
   Unpickler(std::string_view bytes, StorageTable& storages, const std::string& file)
       : bytes_(bytes), storages_(storages), file_(file) {}
-  Value run();
+  Value run(size_t* end);
   // Throws IOError: the file, the byte of the current opcode, and the problem.
   [[noreturn]] void fail(std::string_view problem) const;
 

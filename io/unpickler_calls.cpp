@@ -76,9 +76,15 @@ GlobalRef find_global(const Unpickler& machine, std::string module, const std::s
 
 void Unpickler::load_persistent(const Item& id) {
   const auto* tuple = std::get_if<std::shared_ptr<const Arguments>>(&id);
-  if (tuple == nullptr || (*tuple)->items.size() != 5)
-    fail("a persistent id is not a storage's 5-tuple");
+  const size_t size = storages_.id_size();
+  if (tuple == nullptr || (*tuple)->items.size() != size) {
+    fail(str("a persistent id is not a storage's ", size, "-tuple"));
+  }
   const auto& items = (*tuple)->items;
+  const auto* view = size > 5 ? std::get_if<Value>(&items[5]) : nullptr;
+  if (size > 5 && (view == nullptr || !view->is_none())) {
+    fail("a persistent id is a view of another storage, as PyTorch wrote them before 0.4");
+  }
   const auto* type = std::get_if<GlobalRef>(&items[1]);
   if (!data(items[0]).is_string() || data(items[0]).to_string() != "storage" || type == nullptr ||
       type->what != Global::StorageType || !data(items[2]).is_string() ||
@@ -94,8 +100,8 @@ void Unpickler::load_persistent(const Item& id) {
   }
   const int64_t numel = to_integer(items[4]);
   if (numel < 0) fail(str("a storage has the negative size ", numel));
-  push(StorageItem{storages_.get(data(items[2]).to_string(), type->dtype, numel), type->dtype,
-                   numel});
+  push(StorageItem{storages_.get(data(items[2]).to_string(), type->dtype, numel, location),
+                   type->dtype, numel});
 }
 
 Unpickler::Item Unpickler::call(const GlobalRef& function, const std::vector<Item>& arguments) {

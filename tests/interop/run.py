@@ -17,16 +17,18 @@ from collections import OrderedDict
 import safetensors.torch
 import torch
 
+import matrix
 import objects
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Describer:
-    """The same text as the tool's describe, from Python's objects."""
+    """The same text as the tool's describe, or describe-elements, from Python's objects."""
 
-    def __init__(self):
+    def __init__(self, elements_only=False):
         self.storages = {}
+        self.elements_only = elements_only
 
     def __call__(self, obj):
         if obj is None or isinstance(obj, (bool, int)):
@@ -53,6 +55,8 @@ class Describer:
         number = self.storages.setdefault(storage._cdata, len(self.storages))
         dense = x.detach().clone(memory_format=torch.contiguous_format).reshape(-1)
         data = bytes(dense.view(torch.uint8).numpy()) if dense.numel() else b""
+        if self.elements_only:
+            return f"Tensor({str(x.dtype)[6:]}, {list(x.shape)}, {data.hex()})"
         grad = ", grad" if x.requires_grad else ""
         place = f"offset {x.storage_offset()}, storage {number} of {storage.nbytes()}"
         return (f"Tensor({str(x.dtype)[6:]}, {list(x.shape)}, {list(x.stride())}, {place}{grad}, "
@@ -156,6 +160,13 @@ class Exchange:
             if name not in objects.REWRITTEN_DIFFERENTLY:
                 self.same_bytes(f"{name} rewritten by Tarn", path, other)
 
+        for name, value in cases.items():
+            torch.save(value, folder / f"{name}.old.pt", _use_new_zipfile_serialization=False)
+        paths = [folder / f"{name}.old.pt" for name in cases]
+        for name, text in zip(cases, self.run("describe", *paths), strict=True):
+            self.equal(f"Tarn's load of {name} in the legacy format", text,
+                       Describer()(cases[name]))
+
         variants = objects.write_variants(folder)
         lines = self.run("describe", *[path for path, _ in variants])
         for (path, value), text in zip(variants, lines, strict=True):
@@ -165,6 +176,23 @@ class Exchange:
         for (path, word), text in zip(refused, lines, strict=True):
             self.check(f"Tarn refuses {path.name}", text.startswith("error: ") and word in text,
                        text[:300])
+
+    def containers(self):
+        """Every dtype, shape and layout in every container, in both directions."""
+        folder = self.folder / "containers"
+        folder.mkdir()
+        cases = matrix.write(folder)
+        lines = self.run("describe-elements", *[case.path for case in cases])
+        for case, text in zip(cases, lines, strict=True):
+            self.equal(f"Tarn's load of {case.path.name}", text, Describer(True)(case.value))
+        copies = [case.path.with_name("tarn_" + case.path.name) for case in cases]
+        pairs = zip(cases, copies)
+        self.run("convert", *[path for case, copy in pairs for path in (case.source, copy)])
+        for case, copy in zip(cases, copies):
+            self.equal(f"Python's load of {copy.name}", Describer(True)(matrix.read(copy)),
+                       Describer(True)(case.value))
+            if case.same_bytes:
+                self.same_bytes(f"Tarn's bytes of {case.path.name}", copy, case.path)
 
     def modules(self):
         folder = self.folder / "train"
@@ -226,6 +254,7 @@ def main():
         exchange = Exchange(arguments.tool, pathlib.Path(folder))
         exchange.tarn_to_python()
         exchange.python_to_tarn()
+        exchange.containers()
         exchange.modules()
     print(f"interop with PyTorch {torch.__version__}: {exchange.passed} checks passed, "
           f"{exchange.failed} failed")

@@ -182,13 +182,9 @@ TEST_CASE("archives that are no PyTorch state are refused by name") {
   check_refused("TorchScript", of(members), "TorchScript");
   check_refused("old TorchScript", "PYTORCH1" + std::string(100, ' '), "TorchScript");
   check_refused("tar", std::string(257, 'a') + "ustar" + std::string(300, 'b'), "tar");
-  check_refused("legacy",
-                std::string("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15),
-                "legacy");
   check_refused("bare pickle", good_pickle(), "pickle");
-  check_refused("npy", "\x93NUMPY\1" + std::string(100, ' '), "NumPy");
   check_refused("gzip", "\x1f\x8b" + std::string(100, ' '), "gzip");
-  check_refused("text", "{\"a\": 1, \"b\": 2}", "neither");
+  check_refused("text", "a, b\n1, 2\n", "neither");
   check_refused("one byte", "P", "neither");
 }
 

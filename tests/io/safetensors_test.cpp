@@ -1,5 +1,3 @@
-#include "tarn/io/safetensors.h"
-
 #include "tarn/tests/io/hostile.h"
 #include "tarn/tests/io/scratch.h"
 #include "tarn/tests/support/tensors.h"
@@ -163,7 +161,8 @@ TEST_CASE("safetensors headers that are not to the format are refused") {
   check_entry(R"({"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]})", "duplicate");
   check_entry(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1})", "unknown key");
   check_entry(R"({"dtype":"F99","shape":[2],"data_offsets":[0,8]})", "unsupported dtype 'F99'");
-  check_entry(R"({"dtype":"F4","shape":[3],"data_offsets":[0,8]})", "unsupported dtype 'F4'");
+  check_entry(R"({"dtype":"F4","shape":[16],"data_offsets":[0,8]})", "unsupported dtype 'F4'");
+  check_entry(R"({"dtype":"F4","shape":[15],"data_offsets":[0,8]})", "end at a whole byte");
   check_entry(R"({"dtype":7,"shape":[2],"data_offsets":[0,8]})", "number");
   check_entry(R"({"dtype":["F32"],"shape":[2],"data_offsets":[0,8]})", "array");
   check_entry(R"({"dtype":"F32","shape":[-2],"data_offsets":[0,8]})", "negative");
