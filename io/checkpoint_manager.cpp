@@ -87,8 +87,8 @@ std::vector<CheckpointManager::Entry> CheckpointManager::entries() const {
   std::vector<Entry> entries;
   for (const int64_t step : steps_in(folder_)) {
     Entry entry{.path = path_of(step), .step = step, .metric = {}};
-    const Value file = load(entry.path);
-    if (const Value* metric = file.find("metric")) entry.metric = metric->to_double();
+    const TensorFile file = open(entry.path);
+    if (const Value* metric = file.outline().find("metric")) entry.metric = metric->to_double();
     entries.push_back(std::move(entry));
   }
   return entries;

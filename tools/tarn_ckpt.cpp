@@ -51,11 +51,19 @@ struct Leaf {
   Value value;  // a tensor's elements are not there
 };
 
-// What is in no container, and containers that are empty, as TensorInfo names them.
+// What shows best as one: a tensor, a plain value, a list of plain values, an empty container.
+bool is_leaf(const Value& value) {
+  if (value.is_dict()) return value.size() == 0;
+  if (!value.is_list() && !value.is_tuple()) return true;
+  return std::none_of(value.begin(), value.end(), [](const Value& element) {
+    return element.is_tensor() || element.is_dict() || element.is_list() || element.is_tuple();
+  });
+}
+
+// The leaves below a value, under the names that TensorInfo gives.
 void collect(const Value& value, const std::string& name, std::vector<Leaf>& leaves) {
   const auto below = [&](const std::string& key) { return name.empty() ? key : name + "." + key; };
-  const bool container = value.is_dict() || value.is_list() || value.is_tuple();
-  if (!container || value.size() == 0) {
+  if (is_leaf(value)) {
     leaves.push_back({name, value});
   } else if (value.is_dict()) {
     for (const auto& [key, element] : value.entries())
@@ -106,7 +114,7 @@ Json describe(const Leaf& leaf) {
   Json row = {{"name", leaf.name}};
   if (leaf.value.is_tensor()) {
     const Tensor& t = leaf.value.to_tensor();
-    row["dtype"] = str(t.dtype());
+    row["dtype"] = python_name(t.dtype());
     row["shape"] = t.sizes().vec();
     row["bytes"] = t.nbytes();
   } else {
@@ -167,7 +175,7 @@ int run_ls(const Options& options) {
     const std::string name = leaf.name.empty() ? "(the file)" : printable(leaf.name);
     if (leaf.value.is_tensor()) {
       const Tensor& t = leaf.value.to_tensor();
-      rows.push_back({name, str(t.dtype()), str(t.sizes()),
+      rows.push_back({name, python_name(t.dtype()), str(t.sizes()),
                       human(static_cast<double>(t.nbytes()))});
     } else {
       rows.push_back({name, Value::name(leaf.value.kind()), printable(str(leaf.value))});
@@ -212,7 +220,7 @@ int run_show(const Options& options) {
     std::cout << shown.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
     return 0;
   }
-  std::cout << printable(leaf->name) << ": " << t.dtype() << ' ' << t.sizes();
+  std::cout << printable(leaf->name) << ": " << python_name(t.dtype()) << ' ' << t.sizes();
   for (const char* key : {"min", "max", "mean", "nan"}) {
     if (shown.contains(key)) std::cout << ", " << key << ' ' << shown[key].dump();
   }
@@ -290,7 +298,12 @@ int run_convert(const Options& options) {
       if (leaf.value.is_tensor()) value.set(leaf.name, leaf.value);
     }
   }
-  save(value, to);
+  try {
+    save(value, to);
+  } catch (const TypeError& error) {
+    throw TypeError(str(error.what(), ". HINT: --key NAME converts a part, --tensors-only leaves ",
+                        "out what is no tensor and joins names by dots"));
+  }
   return 0;
 }
 

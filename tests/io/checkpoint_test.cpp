@@ -99,10 +99,11 @@ TEST_CASE("an optimizer's parameters are known by name, in whatever order it has
   CHECK(equal(reversed.state_dict().at("state").at(0).at("exp_avg").to_tensor(),
               optimizer.state_dict().at("state").at(3).at("exp_avg").to_tensor()));
   // Numbers, as Python's optimizers write them, are taken as they come.
-  other.load_state_dict(Value::dict(
-      {{"model", net->state_dict()}, {"optimizer", optimizer.state_dict()}, {"epoch", 3}}));
-  CHECK(equal(reversed.state_dict().at("state").at(0).at("exp_avg_sq").to_tensor().sum(),
-              optimizer.state_dict().at("state").at(0).at("exp_avg_sq").to_tensor().sum()));
+  const Value numbered = Value::dict(
+      {{"model", net->state_dict()}, {"optimizer", optimizer.state_dict()}, {"epoch", 3}});
+  train_step(net, optimizer);
+  checkpoint.load_state_dict(numbered);
+  CHECK(optimizer.state_dict().at("state").at(3).at("step").to_tensor().item<double>() == 1);
 }
 
 TEST_CASE("an optimizer over two modules calls their parameters by both names") {

@@ -13,17 +13,11 @@ namespace tarn::testing {
 
 struct ChildResult {
   int status = -1;     // exit status, or 128 + the signal that ended it
-  std::string output;  // standard output and error together
+  std::string output;  // of run_self(): standard output and error together
 };
 
-// `tag` names the hidden test, such as "[child-oom]" for TEST_CASE("...", "[.][child-oom]").
-// `environment` is put before the command in shell syntax, such as "A=1 B=2".
-inline ChildResult run_self(const std::string& tag, const std::string& environment = "") {
+inline ChildResult run_command(const std::string& command) {
   std::array<char, 4096> buffer{};
-  const ssize_t length = readlink("/proc/self/exe", buffer.data(), buffer.size());
-  if (length <= 0) return {};
-  const std::string program(buffer.data(), static_cast<size_t>(length));
-  const std::string command = environment + " '" + program + "' '" + tag + "' 2>&1";
   FILE* pipe = popen(command.c_str(), "r");
   if (!pipe) return {};
   ChildResult result;
@@ -32,6 +26,16 @@ inline ChildResult run_self(const std::string& tag, const std::string& environme
   const int status = pclose(pipe);
   result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
+}
+
+// `tag` names the hidden test, such as "[child-oom]" for TEST_CASE("...", "[.][child-oom]").
+// `environment` is put before the command in shell syntax, such as "A=1 B=2".
+inline ChildResult run_self(const std::string& tag, const std::string& environment = "") {
+  std::array<char, 4096> buffer{};
+  const ssize_t length = readlink("/proc/self/exe", buffer.data(), buffer.size());
+  if (length <= 0) return {};
+  const std::string program(buffer.data(), static_cast<size_t>(length));
+  return run_command(environment + " '" + program + "' '" + tag + "' 2>&1");
 }
 
 }  // namespace tarn::testing
