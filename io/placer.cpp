@@ -51,29 +51,43 @@ const StoredTensor& Placer::stored(const Storage& storage) const {
   return stored_.at(storage.unsafeGetStorageImpl());
 }
 
-Storage Placer::read(const StoredTensor& stored) const {
+Storage Placer::read(const StoredTensor& stored) {
   const StoredBytes& bytes = stored.bytes;
   const auto mapped = options_.device_map.find(stored.location);
   const Device device = mapped == options_.device_map.end() ? options_.device : mapped->second;
   const auto size = static_cast<size_t>(element_size(stored.dtype));
-  const bool swaps = stored.big_endian && size > 1;
   // Any other byte than 0 and 1 is no bool to C++, so bools are never used where they lie.
-  if (options_.mmap && device.is_cpu() && !bytes.deflated && !swaps && stored.dtype != kBool &&
-      bytes.size > 0) {
+  if (options_.mmap && device.is_cpu() && !bytes.deflated && !stored.swaps() &&
+      stored.dtype != kBool && bytes.size > 0) {
     const std::shared_ptr<char[]> map = bytes.source->map();
     char* data = map == nullptr ? nullptr : map.get() + bytes.offset;
     if (data != nullptr && reinterpret_cast<uintptr_t>(data) % size == 0) {
       return Storage::borrow(data, bytes.size, kCPU, [map](void*) {});
     }
   }
-  const Storage storage = Storage::allocate(bytes.size, kCPU);
-  auto* data = static_cast<char*>(storage.data());
-  bytes.read(data, options_.verify_crc);
-  if (swaps) swap_bytes(data, bytes.size / size, size);
-  if (stored.dtype == kBool) {
-    std::for_each(data, data + bytes.size, [](char& byte) { byte = byte != 0; });
+  const Pending pending{stored, Storage::allocate(bytes.size, kCPU)};
+  if (device.is_cpu()) {
+    pending_.push_back(pending);
+    return pending.storage;
   }
-  return move_storage(storage, stored.dtype, device);
+  fill({pending}, options_.verify_crc);
+  return move_storage(pending.storage, stored.dtype, device);
+}
+
+void Placer::finish() { fill(std::exchange(pending_, {}), options_.verify_crc); }
+
+void Placer::fill(const std::vector<Pending>& all, bool check) {
+  std::vector<ReadJob> jobs;
+  for (const auto& [stored, storage] : all) jobs.push_back({stored.bytes, storage.data(), check});
+  read_together(jobs);
+  for (const auto& [stored, storage] : all) {
+    auto* data = static_cast<char*>(storage.data());
+    const auto size = static_cast<size_t>(element_size(stored.dtype));
+    if (stored.swaps()) swap_bytes(data, storage.nbytes() / size, size);
+    if (stored.dtype == kBool) {
+      std::for_each(data, data + storage.nbytes(), [](char& byte) { byte = byte != 0; });
+    }
+  }
 }
 
 }  // namespace tarn::detail

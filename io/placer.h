@@ -21,6 +21,7 @@ struct StoredTensor {
 
   // How many elements there are.
   int64_t numel() const { return static_cast<int64_t>(bytes.size) / element_size(dtype); }
+  bool swaps() const { return big_endian && element_size(dtype) > 1; }
 };
 
 class Placer {
@@ -30,11 +31,14 @@ class Placer {
       : options_(std::move(options)), outline_(outline) {}
 
   const LoadOptions& options() const noexcept { return options_; }
-  // Reads or maps, as the options say; or notes for later. Every load of every format goes through
-  // here. Throws IOError, DeviceError, OutOfMemoryError.
+  // A storage that is mapped, or that finish() fills, as the options say; for an outline, noted.
+  // Every load of every format goes through here. Throws IOError, DeviceError, OutOfMemoryError.
   Storage place(const StoredTensor& stored);
   // The same for a tensor of all the bytes, in C order.
   Tensor place(const StoredTensor& stored, const std::vector<int64_t>& sizes);
+  // Reads what is still to be read, on all threads: one pass over a file costs less than one for
+  // each tensor.
+  void finish();
   // A tensor of a dtype that Tarn does not have: an IOError, except for an outline.
   void place_unknown(const std::string& file, TensorInfo info);
 
@@ -43,10 +47,17 @@ class Placer {
   const std::vector<TensorInfo>& unknown() const noexcept { return unknown_; }
 
  private:
-  Storage read(const StoredTensor& stored) const;
+  // Storages on the CPU, to be filled.
+  struct Pending {
+    StoredTensor stored;
+    Storage storage;
+  };
+  Storage read(const StoredTensor& stored);
+  static void fill(const std::vector<Pending>& all, bool check);
 
   LoadOptions options_;
   bool outline_;
+  std::vector<Pending> pending_;
   std::unordered_map<const StorageImpl*, StoredTensor> stored_;
   std::vector<TensorInfo> unknown_;
 };

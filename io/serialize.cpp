@@ -11,7 +11,9 @@ namespace {
 
 Value load_from(const detail::SourcePtr& source, const LoadOptions& options) {
   detail::Placer placer(options);
-  return detail::format_of(source).read(source, placer);
+  Value value = detail::format_of(source).read(source, placer);
+  placer.finish();
+  return value;
 }
 
 }  // namespace

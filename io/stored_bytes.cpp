@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "tarn/device/check.h"
@@ -15,7 +16,7 @@ namespace {
 // Read and checked while they are in the CPU's cache.
 constexpr uint64_t kPiece = 256 << 10;
 // What is worth a second thread.
-constexpr int64_t kPiecesPerThread = 16;
+constexpr uint64_t kWorthThread = 2 << 20;
 
 // Raw deflate data, from its start.
 class Inflater {
@@ -102,37 +103,24 @@ uint32_t inflate_all(const StoredBytes& from, char* to, bool check) {
   return crc;
 }
 
-uint32_t read_all_pieces(const StoredBytes& from, char* to, bool check) {
-  const auto count = static_cast<int64_t>((from.size + kPiece - 1) / kPiece);
-  std::vector<uint32_t> parts(check ? static_cast<size_t>(count) : 0);
-  const auto size_of = [&](int64_t i) {
-    return std::min(kPiece, from.size - static_cast<uint64_t>(i) * kPiece);
-  };
-  parallel_for(0, count, kPiecesPerThread, [&](int64_t begin, int64_t end) {
-    std::string nowhere(to == nullptr ? std::min(kPiece, from.size) : 0, '\0');
-    for (int64_t i = begin; i < end; ++i) {
-      const uint64_t at = static_cast<uint64_t>(i) * kPiece, size = size_of(i);
-      char* out = to == nullptr ? nowhere.data() : to + at;
-      from.source->read(from.offset + at, out, size);
-      if (check) parts[static_cast<size_t>(i)] = crc32(out, size);
-    }
-  });
+// A part of a job that one thread does at a time.
+struct Piece {
+  size_t job;
+  uint64_t begin, size;
   uint32_t crc = 0;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    crc = crc32_join(crc, parts[i], size_of(static_cast<int64_t>(i)));
-  }
-  return crc;
-}
+};
 
-void read_to(const StoredBytes& from, char* to, bool check) {
-  check = check && from.crc.has_value();
-  const uint32_t found =
-      from.deflated ? inflate_all(from, to, check) : read_all_pieces(from, to, check);
-  if (check && found != *from.crc) {
-    from.fail(
-        "has the wrong CRC. HINT: the file was damaged, or PyTorch wrote it after "
-        "torch.serialization.set_crc32_options(False): then load with {.verify_crc = false}");
+void run(const ReadJob& job, Piece& piece, std::string& nowhere) {
+  const StoredBytes& from = job.bytes;
+  auto* out = static_cast<char*>(job.to);
+  if (from.deflated) {
+    piece.crc = inflate_all(from, out, job.check);
+    return;
   }
+  if (out == nullptr) nowhere.resize(kPiece);
+  out = out == nullptr ? nowhere.data() : out + piece.begin;
+  from.source->read(from.offset + piece.begin, out, piece.size);
+  if (job.check) piece.crc = crc32(out, piece.size);
 }
 
 }  // namespace
@@ -142,15 +130,8 @@ void StoredBytes::fail(const std::string& problem) const {
       str("[load] ", source->name(), ": record '", record, "' at byte ", offset, ' ', problem));
 }
 
-void StoredBytes::read(void* to, bool check) const {
-  read_to(*this, static_cast<char*>(to), check);
-}
-
-void StoredBytes::verify() const { read_to(*this, nullptr, true); }
-
-void StoredBytes::read_part(uint64_t begin, uint64_t count, void* to) const {
-  StoredBytes part{source, record, offset + begin, count, count};
-  part.read(to, false);
+StoredBytes StoredBytes::part(uint64_t begin, uint64_t count) const {
+  return {source, record, offset + begin, count, count};
 }
 
 std::string StoredBytes::prefix(uint64_t count) const {
@@ -174,6 +155,41 @@ StoredBytes StoredBytes::after(const std::string& prefix) const {
   // The CRC of a whole is that of its start moved on past the rest, plus that of the rest.
   if (crc) rest.crc = *crc ^ crc32_join(crc32(prefix.data(), count), 0, rest.size);
   return rest;
+}
+
+void read_together(const std::vector<ReadJob>& jobs) {
+  std::vector<Piece> pieces;
+  uint64_t total = 0;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const StoredBytes& bytes = jobs[i].bytes;
+    total += bytes.size;
+    const uint64_t step = bytes.deflated ? std::max<uint64_t>(bytes.size, 1) : kPiece;
+    for (uint64_t at = 0; at < bytes.size || (at == 0 && bytes.deflated); at += step) {
+      pieces.push_back({i, at, std::min(step, bytes.size - at)});
+    }
+  }
+  // Each thread takes the next piece when it is done with one: reading is not equally fast
+  // everywhere.
+  std::atomic<size_t> next{0};
+  const auto threads = static_cast<int64_t>(
+      std::min({total / kWorthThread + 1, pieces.size(), uint64_t(get_num_threads())}));
+  parallel_for(0, threads, 1, [&](int64_t, int64_t) {
+    std::string nowhere;
+    for (size_t i = next++; i < pieces.size(); i = next++)
+      run(jobs[pieces[i].job], pieces[i], nowhere);
+  });
+  std::vector<uint32_t> found(jobs.size(), 0);
+  for (const Piece& piece : pieces) {
+    uint32_t& crc = found[piece.job];
+    if (jobs[piece.job].check) crc = crc32_join(crc, piece.crc, piece.size);
+  }
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const StoredBytes& bytes = jobs[i].bytes;
+    if (!jobs[i].check || !bytes.crc || *bytes.crc == found[i]) continue;
+    bytes.fail(
+        "has the wrong CRC. HINT: the file was damaged, or PyTorch wrote it after "
+        "torch.serialization.set_crc32_options(False): then load with {.verify_crc = false}");
+  }
 }
 
 }  // namespace tarn::detail

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tarn/io/byte_stream.h"
 
@@ -20,13 +21,8 @@ struct StoredBytes {
   bool deflated = false;          // otherwise stored == size and skip == 0
   std::optional<uint32_t> crc{};  // of the `size` bytes
 
-  // Reads all to `to`, on all threads. check: also compares the CRC, if there is one. Throws
-  // IOError.
-  void read(void* to, bool check) const;
-  // Reads all, to nowhere, and compares the CRC.
-  void verify() const;
-  // Bytes [begin, begin + count) of those that are not deflated; no CRC can be compared.
-  void read_part(uint64_t begin, uint64_t count, void* to) const;
+  // Bytes [begin, begin + count) of those that are not deflated. They have no CRC.
+  StoredBytes part(uint64_t begin, uint64_t count) const;
   // The first min(count, size) bytes, unchecked.
   std::string prefix(uint64_t count) const;
   // The rest after the first `count` bytes, which prefix() has given.
@@ -35,5 +31,13 @@ struct StoredBytes {
   // Throws IOError: the file, the record, where it starts, and the problem.
   [[noreturn]] void fail(const std::string& problem) const;
 };
+
+struct ReadJob {
+  StoredBytes bytes;
+  void* to;    // null: read them to nowhere
+  bool check;  // compare the CRC, if there is one
+};
+// Does all the jobs, sharing them out among all threads. Throws IOError.
+void read_together(const std::vector<ReadJob>& jobs);
 
 }  // namespace tarn::detail

@@ -26,6 +26,7 @@ struct TensorFile::Contents {
   // The file's elements of a tensor of the outline.
   Tensor read(const Tensor& outlined) {
     const Storage storage = reader.place(outliner.stored(outlined.storage()));
+    reader.finish();
     return Tensor::from_storage(storage, outlined.scalar_type(), outlined.sizes(),
                                 outlined.strides(), outlined.storage_offset());
   }
@@ -49,7 +50,8 @@ struct TensorFile::Contents {
     }
   }
 
-  void fill(const Tensor& target, const Tensor& source);
+  // Whether the file's bytes of `source` can be read to where `target` has its elements.
+  bool fits_directly(const Tensor& source, const Tensor& target) const;
 };
 
 namespace {
@@ -63,19 +65,10 @@ bool same_layout(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-void TensorFile::Contents::fill(const Tensor& target, const Tensor& source) {
+bool TensorFile::Contents::fits_directly(const Tensor& source, const Tensor& target) const {
   const StoredTensor& stored = outliner.stored(source.storage());
-  const bool is_direct = target.is_cpu() && target.scalar_type() == stored.dtype &&
-                         !stored.bytes.deflated && !stored.big_endian && stored.dtype != kBool &&
-                         same_layout(target, source);
-  if (!is_direct) {
-    target.copy_(read(source));
-    return;
-  }
-  const auto size = static_cast<uint64_t>(source.element_size());
-  stored.bytes.read_part(static_cast<uint64_t>(source.storage_offset()) * size, target.nbytes(),
-                         target.data_ptr());
-  inplace_history(target, nullptr);
+  return target.is_cpu() && target.scalar_type() == stored.dtype && !stored.bytes.deflated &&
+         !stored.swaps() && stored.dtype != kBool && same_layout(target, source);
 }
 
 std::ostream& operator<<(std::ostream& stream, const TensorInfo& info) {
@@ -111,15 +104,25 @@ nn::LoadReport TensorFile::load_into(nn::Module& module, const nn::StateDictOpti
                                      const std::string& key) const {
   const Value& state = key.empty() ? outline() : outline().at(key);
   const auto copy = [&](std::vector<nn::Module::StateCopy>& copies) {
-    if (contents_->reader.options().verify_crc) {
-      std::unordered_set<const StorageImpl*> verified;
-      for (const auto& [target, source] : copies) {
-        if (!verified.insert(source.storage().unsafeGetStorageImpl()).second) continue;
-        const StoredTensor& stored = contents_->outliner.stored(source.storage());
-        if (stored.bytes.crc) stored.bytes.verify();
+    std::vector<detail::ReadJob> checks, reads;
+    std::unordered_set<const StorageImpl*> seen;
+    for (const auto& [target, source] : copies) {
+      const StoredTensor& stored = contents_->outliner.stored(source.storage());
+      const bool is_new = seen.insert(source.storage().unsafeGetStorageImpl()).second;
+      if (is_new && stored.bytes.crc) checks.push_back({stored.bytes, nullptr, true});
+      if (!contents_->fits_directly(source, target)) continue;
+      const auto begin = static_cast<uint64_t>(source.storage_offset() * source.element_size());
+      reads.push_back({stored.bytes.part(begin, target.nbytes()), target.data_ptr(), false});
+    }
+    if (contents_->reader.options().verify_crc) read_together(checks);
+    read_together(reads);
+    for (const auto& [target, source] : copies) {
+      if (contents_->fits_directly(source, target)) {
+        inplace_history(target, nullptr);
+      } else {
+        target.copy_(contents_->read(source));
       }
     }
-    for (const auto& [target, source] : copies) contents_->fill(target, source);
   };
   return module.load_state_dict(state.to_state_dict(), names, copy);
 }

@@ -33,7 +33,7 @@ std::string text_of(const StoredBytes& member, uint64_t limit, const char* hint 
     member.fail(str("has ", member.size, " bytes, over the limit of ", limit, hint));
   }
   std::string text(member.size, '\0');
-  member.read(text.data(), true);
+  read_together({{member, text.data(), true}});
   return text;
 }
 
