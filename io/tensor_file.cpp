@@ -14,12 +14,16 @@ using detail::Placer;
 using detail::StoredTensor;
 
 struct TensorFile::Contents {
+  static constexpr size_t kMaxRepeated = 1'000'000;
+
   detail::SourcePtr source;
   const detail::Format* format = nullptr;
   Placer outliner, reader;
   Value outline;
   std::vector<TensorInfo> tensors;
   std::unordered_map<std::string, Tensor> by_name;
+  std::unordered_set<const void*> seen;
+  size_t repeated = 0;
 
   explicit Contents(const LoadOptions& options) : outliner(options, true), reader(options) {}
 
@@ -29,6 +33,17 @@ struct TensorFile::Contents {
     reader.finish();
     return Tensor::from_storage(storage, outlined.scalar_type(), outlined.sizes(),
                                 outlined.strides(), outlined.storage_offset());
+  }
+
+  // Containers may hold one container many times over, so that a small file has more names than
+  // memory.
+  void limit_repetition(const Value& container) {
+    if (!seen.insert(container.identity()).second) repeated += 1 + container.size();
+    if (repeated > kMaxRepeated) {
+      throw IOError(str("[load] ", source->name(),
+                        ": the same containers are in it again and again, with more than ",
+                        kMaxRepeated, " names. HINT: load() reads it"));
+    }
   }
 
   // Lists the tensors of `value`, which is found under `name`.
@@ -41,10 +56,12 @@ struct TensorFile::Contents {
       tensors.push_back({name, python_name(tensor.scalar_type()), tensor.sizes().vec()});
       by_name.emplace(name, tensor);
     } else if (value.is_dict()) {
+      limit_repetition(value);
       for (const auto& [key, element] : value.entries()) {
         collect(below(key.is_string() ? key.to_string() : str(key)), element);
       }
     } else if (value.is_list() || value.is_tuple()) {
+      limit_repetition(value);
       size_t position = 0;
       for (const Value& element : value) collect(below(std::to_string(position++)), element);
     }

@@ -380,7 +380,7 @@ int main(int argc, char** argv) {
   try {
     return run(parse(argc, argv));
   } catch (const std::exception& error) {
-    std::cerr << "tarn-ckpt: " << error.what() << '\n';
+    std::cerr << "tarn-ckpt: " << printable(error.what()) << '\n';
     return 2;
   }
 }

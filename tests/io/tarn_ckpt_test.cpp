@@ -151,3 +151,22 @@ TEST_CASE("tarn-ckpt verify reads everything, and a bad file gets one clear line
   }
   CHECK(tarn_ckpt(folder, "--help").output.starts_with("usage: tarn-ckpt"));
 }
+
+TEST_CASE("tarn-ckpt says one line about every hostile file") {
+  const Scratch files;
+  testing::run_self("[hostile]", "TARN_HOSTILE_FILES='" + (files / "") + "'");
+  REQUIRE(files.files().size() > 200);
+  const auto verify = [&](const std::string& pattern, const std::string& problem) {
+    return tarn_ckpt(files, "--help >/dev/null; for file in " + pattern +
+                                "; do text=$('" TARN_CKPT
+                                "' verify \"$file\" 2>&1 >/dev/null); status=$?; if " +
+                                problem +
+                                "; then echo \"$file: exit status $status: $text\"; fi; done")
+        .output;
+  };
+  CHECK(verify("*.good", "[ $status != 0 ] || [ -n \"$text\" ]") ==
+        "pkl_memo_bomb.good: exit status 2: tarn-ckpt: [load] pkl_memo_bomb.good: the same "
+        "containers are in it again and again, with more than 1000000 names. HINT: load() reads "
+        "it\n");
+  CHECK(verify("*.bad", "[ $status != 2 ] || [ \"$(echo \"$text\" | wc -l)\" != 1 ]").empty());
+}
