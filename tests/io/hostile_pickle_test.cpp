@@ -15,6 +15,7 @@ std::string repeat(const std::string& text, int count) {
   return result;
 }
 void check_pickle(const std::string& name, const std::string& pickle, const std::string& word) {
+  keep_hostile_file(name, pickle, ".pkl");
   check_refused(name, torch_file(pickle), word);
 }
 Value loaded(const std::string& pickle) {
