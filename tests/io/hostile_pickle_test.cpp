@@ -19,6 +19,7 @@ void check_pickle(const std::string& name, const std::string& pickle, const std:
   check_refused(name, torch_file(pickle), word);
 }
 Value loaded(const std::string& pickle) {
+  keep_hostile_file("plain", pickle, ".pkl");
   const std::string file = torch_file(pickle);
   return load(file.data(), file.size());
 }
