@@ -23,7 +23,9 @@ struct SaveOptions {
 
 // What a file may make the reader do at most. A number below the default counts as the default.
 struct LoadLimits {
-  uint64_t pickle_bytes = 256u << 20;   // of data.pkl, or of the objects of a legacy file
+  uint64_t pickle_bytes = 256u << 20;  // of data.pkl, or of the objects of a legacy file
+  // Values in a pickle, of which a container or tensor counts as 8: about 1 GB of memory.
+  uint64_t pickle_values = 16'000'000;
   uint64_t header_bytes = 100'000'000;  // of a safetensors header or index
   uint64_t zip_entries = 1'000'000;
   uint64_t inflated_bytes = 1u << 30;  // of all deflated members, beyond 16 times the file

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tarn/core/value.h"
+#include "tarn/io/options.h"
 
 namespace tarn::detail {
 
@@ -34,8 +35,8 @@ class StorageTable {
 // defaultdict become dicts; a Parameter becomes a tensor that requires grad; attributes of tensors
 // are dropped. `end`: where to put the position behind the pickle, which otherwise must be that of
 // the last byte.
-Value unpickle(std::string_view bytes, StorageTable& storages, const std::string& file,
-               size_t* end = nullptr);
+Value unpickle(std::string_view bytes, StorageTable& storages, const LoadLimits& limits,
+               const std::string& file, size_t* end = nullptr);
 
 // The part of a storage that a pickle names.
 struct PickledStorage {

@@ -167,7 +167,7 @@ Value read_torch(const SourcePtr& source, Placer& placer) {
   ZipStorages storages(zip, folder, source->name(), order == "big", placer);
   const uint64_t most = std::max(placer.options().limits.pickle_bytes, LoadLimits().pickle_bytes);
   return unpickle(text_of(*pickled, most, ". HINT: LoadLimits::pickle_bytes"), storages,
-                  source->name());
+                  placer.options().limits, source->name());
 }
 
 }  // namespace tarn::detail

@@ -92,11 +92,12 @@ struct Front {
   size_t objects, end;
 };
 
-Front read_front(std::string_view bytes, LegacyStorages& storages, const std::string& file) {
+Front read_front(std::string_view bytes, LegacyStorages& storages, const LoadLimits& limits,
+                 const std::string& file) {
   Front front;
   size_t at = kLegacyMagic.size(), size = 0;
   const auto next = [&] {
-    Value value = unpickle(bytes.substr(at), storages, file, &size);
+    Value value = unpickle(bytes.substr(at), storages, limits, file, &size);
     at += size;
     return value;
   };
@@ -113,15 +114,16 @@ Front read_front(std::string_view bytes, LegacyStorages& storages, const std::st
 
 Value read_torch_legacy(const SourcePtr& source, Placer& placer) {
   const std::string& file = source->name();
-  const uint64_t most = std::min(
-      source->size(), std::max(placer.options().limits.pickle_bytes, LoadLimits().pickle_bytes));
+  const LoadLimits& limits = placer.options().limits;
+  const uint64_t most =
+      std::min(source->size(), std::max(limits.pickle_bytes, LoadLimits().pickle_bytes));
   // The pickles do not say how long they are, so ever more is read until they are all there.
   for (uint64_t size = std::min<uint64_t>(most, 1 << 20);; size = std::min(most, 8 * size)) {
     const std::string bytes = source->read_text(0, size);
     LegacyStorages storages(source, placer);
     Front front;
     try {
-      front = read_front(bytes, storages, file);
+      front = read_front(bytes, storages, limits, file);
     } catch (const IOError&) {
       if (size == most) throw;
       continue;
@@ -136,7 +138,8 @@ Value read_torch_legacy(const SourcePtr& source, Placer& placer) {
     }
     storages.locate(front.keys, front.end);
     size_t ignored;
-    return unpickle(std::string_view(bytes).substr(front.objects), storages, file, &ignored);
+    return unpickle(std::string_view(bytes).substr(front.objects), storages, limits, file,
+                    &ignored);
   }
 }
 

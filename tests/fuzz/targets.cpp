@@ -74,7 +74,7 @@ class AnyStorage final : public StorageTable {
   for (const size_t id_size : {5, 6}) {
     AnyStorage storages(id_size);
     try {
-      use(unpickle(bytes, storages, source->name()));
+      use(unpickle(bytes, storages, {}, source->name()));
     } catch (const Error&) {
     }
   }

@@ -179,6 +179,17 @@ TEST_CASE("a value that contains itself a billion times over is shared, not copi
                "limit");
 }
 
+TEST_CASE("more values than memory should hold are refused, unless asked for", "[hostile]") {
+  // Millions of dicts, none of which is kept: what counts is that they could be.
+  auto members = torch_members(
+      RawPickle().global("collections", "OrderedDict").op(")R" + repeat("}b", 2'000'000)).done(),
+      zeros(24));
+  members[0].deflate = true;
+  const std::string file = raw_zip(members);
+  check_refused("pkl_2m_dicts", file, "over the limit. HINT: LoadLimits::pickle_values");
+  CHECK(load(file.data(), file.size(), {.limits = {.pickle_values = 100'000'000}}).size() == 0);
+}
+
 TEST_CASE("containers take only what Python lets them take", "[hostile]") {
   check_pickle("pkl_unhashable_key", raw("}]K\1s."), "key");
   check_pickle("tensor as key", raw("}" + kTensor.substr(2) + "K\1s."), "key");
