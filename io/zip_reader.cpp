@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint64_t kEndSize = 22, kEnd64Size = 56, kLocatorSize = 20;
 constexpr uint64_t kCentralSize = 46, kLocalSize = 30;
-constexpr uint32_t kEndMark = 0x06054B50, kEnd64Mark = 0x06064B50, kLocatorMark = 0x07064B50;
+constexpr uint32_t kEnd64Mark = 0x06064B50, kLocatorMark = 0x07064B50;
 constexpr uint32_t kMax32 = 0xFFFFFFFF;
 constexpr uint64_t kMaxName = 4096;
 // The end record and the longest comment after it.
