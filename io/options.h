@@ -46,7 +46,8 @@ struct LoadOptions {
   // file may be replaced by save() meanwhile, but if another program shortens it, using a tensor
   // ends the process (SIGBUS).
   bool mmap = false;
-  // Accept up to 64 KiB of other bytes after a zip archive, and any after an .npy array.
+  // Accept up to 64 KiB of other bytes after a zip archive, and any after an .npy array or a legacy
+  // PyTorch file.
   bool allow_trailing_bytes = false;
   LoadLimits limits{};
 };

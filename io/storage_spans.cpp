@@ -15,7 +15,7 @@ Span reached_by(const Tensor& tensor) {
   return {tensor.storage_offset(), count};
 }
 
-StorageSpans::StorageSpans(const Value& value, bool keep_storage) : keep_storage_(keep_storage) {
+StorageSpans::StorageSpans(const Value& value, bool keep_storage) {
   if (keep_storage) return;
   visit(value);
   const NoGradGuard no_grad;

@@ -35,7 +35,6 @@ class StorageSpans {
   };
   void visit(const Value& value);
 
-  bool keep_storage_;
   std::unordered_set<const void*> visited_;
   std::unordered_map<const StorageImpl*, Use> uses_;
   std::unordered_map<const TensorImpl*, Tensor> copies_;

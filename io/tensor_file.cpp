@@ -18,17 +18,18 @@ struct TensorFile::Contents {
 
   detail::SourcePtr source;
   const detail::Format* format = nullptr;
-  Placer outliner, reader;
+  Placer outliner;
   Value outline;
   std::vector<TensorInfo> tensors;
   std::unordered_map<std::string, Tensor> by_name;
   std::unordered_set<const void*> seen;
   size_t repeated = 0;
 
-  explicit Contents(const LoadOptions& options) : outliner(options, true), reader(options) {}
+  explicit Contents(const LoadOptions& options) : outliner(options, true) {}
 
   // The file's elements of a tensor of the outline.
-  Tensor read(const Tensor& outlined) {
+  Tensor read(const Tensor& outlined) const {
+    Placer reader(outliner.options());
     const Storage storage = reader.place(outliner.stored(outlined.storage()));
     reader.finish();
     return Tensor::from_storage(storage, outlined.scalar_type(), outlined.sizes(),
@@ -121,17 +122,20 @@ nn::LoadReport TensorFile::load_into(nn::Module& module, const nn::StateDictOpti
                                      const std::string& key) const {
   const Value& state = key.empty() ? outline() : outline().at(key);
   const auto copy = [&](std::vector<nn::Module::StateCopy>& copies) {
+    const bool verify = contents_->outliner.options().verify_crc;
     std::vector<detail::ReadJob> checks, reads;
     std::unordered_set<const StorageImpl*> seen;
     for (const auto& [target, source] : copies) {
       const StoredTensor& stored = contents_->outliner.stored(source.storage());
       const bool is_new = seen.insert(source.storage().unsafeGetStorageImpl()).second;
-      if (is_new && stored.bytes.crc) checks.push_back({stored.bytes, nullptr, true});
+      if (is_new && ((verify && stored.bytes.crc) || stored.bytes.deflated)) {
+        checks.push_back({stored.bytes, nullptr, verify});
+      }
       if (!contents_->fits_directly(source, target)) continue;
       const auto begin = static_cast<uint64_t>(source.storage_offset() * source.element_size());
       reads.push_back({stored.bytes.part(begin, target.nbytes()), target.data_ptr(), false});
     }
-    if (contents_->reader.options().verify_crc) read_together(checks);
+    read_together(checks);
     read_together(reads);
     for (const auto& [target, source] : copies) {
       if (contents_->fits_directly(source, target)) {

@@ -30,7 +30,8 @@ struct TensorInfo {
 // "fc.weight float32 [10, 256]"
 std::ostream& operator<<(std::ostream& stream, const TensorInfo& info);
 
-// An open file whose structure has been read and checked, and of whose tensors nothing has.
+// An open file whose structure has been read and checked, and of whose tensors nothing has. Several
+// threads may read from one.
 class TensorFile {
  public:
   // "PyTorch", "PyTorch (legacy)", "safetensors", "safetensors index", "npy" or "npz".
@@ -55,10 +56,10 @@ class TensorFile {
 
  private:
   struct Contents;
-  explicit TensorFile(std::shared_ptr<Contents> contents) : contents_(std::move(contents)) {}
+  explicit TensorFile(std::shared_ptr<const Contents> contents) : contents_(std::move(contents)) {}
   friend TensorFile open(const std::string& path, const LoadOptions& options);
 
-  std::shared_ptr<Contents> contents_;
+  std::shared_ptr<const Contents> contents_;
 };
 
 // Throws what load() throws for the same file, except for damage inside tensors.

@@ -20,6 +20,9 @@
 
 namespace tarn::detail {
 
+// Most bytes in a member's name.
+inline constexpr size_t kMaxZipName = 4096;
+
 class ZipReader {
  public:
   // Reads the directory and checks it against every member's header. Throws IOError.

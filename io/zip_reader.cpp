@@ -9,9 +9,8 @@ namespace {
 
 constexpr uint64_t kEndSize = 22, kEnd64Size = 56, kLocatorSize = 20;
 constexpr uint64_t kCentralSize = 46, kLocalSize = 30;
-constexpr uint32_t kEndMark = 0x06054B50, kEnd64Mark = 0x06064B50, kLocatorMark = 0x07064B50;
+constexpr uint32_t kEnd64Mark = 0x06064B50, kLocatorMark = 0x07064B50;
 constexpr uint32_t kMax32 = 0xFFFFFFFF;
-constexpr uint64_t kMaxName = 4096;
 // The end record and the longest comment after it.
 constexpr uint64_t kMaxTail = kEndSize + 0xFFFF;
 // Deflate cannot shrink data further than this.
@@ -130,8 +129,8 @@ void ZipReader::parse(const Directory& directory) {
     member.size = get_u32(head + 24);
     member.offset = get_u32(head + 42);
     const std::string& name = member.record;
-    if (name.empty() || name_size > kMaxName ||
-        name.find_first_of(std::string("\0\\", 2)) != std::string::npos) {
+    if (name.empty() || name_size > kMaxZipName ||
+        name.find_first_of(std::string_view("\0\\", 2)) != std::string::npos) {
       fail(place, "a member's name is empty, too long or has a NUL or backslash");
     }
     const uint16_t flags = get_u16(head + 8), method = get_u16(head + 10);

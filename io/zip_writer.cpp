@@ -60,6 +60,11 @@ uint64_t ZipWriter::put_deflated(std::string_view head, std::string_view body) {
 
 uint32_t ZipWriter::add(std::string_view name, std::string_view head, std::string_view body,
                         bool deflate) {
+  if (name.size() > kMaxZipName || name.find_first_of(std::string_view("\0\\", 2)) != name.npos) {
+    throw ValueError(str("[save] '", name.substr(0, 64),
+                         "' cannot be a name in a zip archive: it has ", name.size(),
+                         " bytes of at most ", kMaxZipName, ", a NUL or a backslash"));
+  }
   const uint64_t header = position_, size = head.size() + body.size();
   std::future<uint32_t> other_thread;
   if (size >= kWorthThread) other_thread = std::async(crc_of, head, body);

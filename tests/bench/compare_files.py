@@ -4,9 +4,9 @@
 usage: build/venv/bin/python tests/bench/compare_files.py build/release/tests/bench/bench_files
        [--dir DIR] [--mib MIB] [--rounds ROUNDS]
 
-Each round runs bench_files, which checks its results, and PyTorch on the file Tarn has written; a
-case's time is the best of the rounds. The page cache is warm. Prints a Markdown table: the times,
-the ratios, and the limits that the ratios are meant to keep.
+Each round runs bench_files (./dev bench builds it), which checks its results, and PyTorch on the
+file Tarn has written; a case's time is the best of the rounds. The page cache is warm. Prints a
+Markdown table: the times, the ratios, and the limits that the ratios are meant to keep.
 """
 import argparse
 import pathlib

@@ -5,6 +5,7 @@
 //   interop_tool describe-elements FILE...  the same without strides and storages; each file is
 //                                    loaded, mapped and opened, which must not differ
 //   interop_tool rewrite IN OUT...   loads each IN and saves it as OUT, with whole storages
+//   interop_tool rewrite-mapped IN OUT...  the same, each IN mapped
 //   interop_tool convert IN OUT...   the same without what the storages hold besides
 //   interop_tool train DIR           trains small nets; saves them, their optimizers and outputs
 //   interop_tool resume DIR          goes on from such files that PyTorch wrote
@@ -242,7 +243,7 @@ void resume(const std::string& folder) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::string command = arguments.empty() ? "" : arguments[0];
-  const bool is_copy = command == "rewrite" || command == "convert";
+  const bool is_copy = command.starts_with("rewrite") || command == "convert";
   if (command == "write" && argc == 3) {
     write(arguments[1]);
   } else if (command == "train" && argc == 3) {
@@ -255,8 +256,8 @@ int main(int argc, char** argv) {
         if (command == "describe") std::cout << describe(arguments[i]) << '\n';
         if (command == "describe-elements") std::cout << describe_elements(arguments[i]) << '\n';
         if (is_copy) {
-          const Value value = load(arguments[i++]);
-          save(value, arguments[i], {.durable = false, .keep_storage = command == "rewrite"});
+          const Value value = load(arguments[i++], {.mmap = command == "rewrite-mapped"});
+          save(value, arguments[i], {.durable = false, .keep_storage = command != "convert"});
         }
       } catch (const Error& error) {
         std::cout << "error: " << error.what() << '\n';
@@ -265,7 +266,7 @@ int main(int argc, char** argv) {
   } else {
     std::fprintf(stderr,
                  "usage: interop_tool write|train|resume DIR, describe|describe-elements FILE..., "
-                 "rewrite|convert IN OUT...\n");
+                 "rewrite|rewrite-mapped|convert IN OUT...\n");
     return 2;
   }
   return 0;

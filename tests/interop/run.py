@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Exchanges files with PyTorch in both directions and compares everything that must survive them.
 
-usage: build/venv/bin/python tests/interop/run.py [--tool build/release/tests/interop_tool]
+usage: build/venv/bin/python tests/interop/run.py [--tool interop_tool] [--large]
 
 Prints one line per failed check and a summary; the exit status is 0 when every check passed.
 """
 import argparse
+import json
 import pathlib
 import struct
 import subprocess
@@ -194,6 +195,34 @@ class Exchange:
             if case.same_bytes:
                 self.same_bytes(f"Tarn's bytes of {case.path.name}", copy, case.path)
 
+    def large(self):
+        """Archives of more than 65,535 records and of more than 4 GiB, in both directions."""
+        folder = self.folder / "large"
+        (folder / "again").mkdir(parents=True)
+        path, other, flat = folder / "x.pt", folder / "again/x.pt", folder / "flat.safetensors"
+        torch.save([torch.full((1,), i) for i in range(70000)], path)
+        self.run("rewrite", path, other)
+        self.same_bytes("70,000 records rewritten by Tarn", path, other)
+        self.check("70,000 records", len(torch.load(other)) == 70000)
+
+        size = (4 << 30) + 64
+        header = json.dumps({"a": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]},
+                             "b": {"dtype": "U8", "shape": [3], "data_offsets": [size, size + 3]}})
+        header = header.ljust(-len(header) % 8 + len(header)).encode()
+        with open(flat, "wb") as file:
+            file.write(struct.pack("<Q", len(header)) + header)
+            file.seek(size, 1)
+            file.write(b"\x01\x02\x03")
+        torch.save(safetensors.torch.load_file(flat), path)
+        self.run("rewrite-mapped", path, other)
+        with open(path, "rb") as a, open(other, "rb") as b:
+            same = True
+            while same and (piece := a.read(1 << 24)):
+                same = piece == b.read(1 << 24)
+            self.check("4 GiB rewritten by Tarn", same and not b.read(1))
+        value = torch.load(other, mmap=True)
+        self.check("beyond 4 GiB", value["b"].tolist() == [1, 2, 3] and len(value["a"]) == size)
+
     def modules(self):
         folder = self.folder / "train"
         (folder / "again").mkdir(parents=True)
@@ -247,6 +276,8 @@ class Exchange:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tool", default=ROOT / "build/release/tests/interop_tool")
+    parser.add_argument("--large", action="store_true",
+                        help="also archives of more than 4 GiB: needs 15 GB of disk, 10 of memory")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # PyTorch's deprecations of what Tarn must refuse
@@ -256,6 +287,8 @@ def main():
         exchange.python_to_tarn()
         exchange.containers()
         exchange.modules()
+        if arguments.large:
+            exchange.large()
     print(f"interop with PyTorch {torch.__version__}: {exchange.passed} checks passed, "
           f"{exchange.failed} failed")
     return 1 if exchange.failed or not exchange.passed else 0

@@ -108,4 +108,24 @@ TEST_CASE("numpy's files load, and .npy is written with numpy's bytes") {
   CHECK((scratch.text("x.npy") == golden_file("npy")));
 }
 
+TEST_CASE("a golden file with any one byte changed loads or is refused, and nothing else") {
+  for (const char* name : {"legacy", "npy", "npy_fortran", "npz", "npz_deflated", "tensor"}) {
+    const std::string file = golden_file(name);
+    int refused = 0;
+    for (size_t at = 0; at < file.size(); ++at) {
+      for (const int change : {1, 0x80, 0xFF}) {
+        std::string bytes = file;
+        bytes[at] = static_cast<char>(bytes[at] ^ change);
+        try {
+          static_cast<void>(str(load(bytes.data(), bytes.size())));
+        } catch (const Error&) {
+          ++refused;
+        }
+      }
+    }
+    INFO(name);
+    CHECK(refused > 100);
+  }
+}
+
 }  // namespace tarn::testing

@@ -1,3 +1,5 @@
+#include "tarn/core/factories.h"
+#include "tarn/tests/io/golden.h"
 #include "tarn/tests/io/hostile.h"
 #include "tarn/tests/io/scratch.h"
 #include "tarn/tests/support/tensors.h"
@@ -52,6 +54,10 @@ TEST_CASE("tensors of every dtype and shape go through .npy and .npz, bfloat16 i
   }
   CHECK_THROWS_WITH_TEXT(save(Value(1), scratch / "y.npy"), "holds one tensor, not a int");
   CHECK_THROWS_WITH_TEXT(save(Value(1), scratch / "y.npz"), "expected a dict of Tensors");
+  for (const std::string& name : {std::string("a\\b"), std::string(5000, 'a')}) {
+    CHECK_THROWS_WITH_TEXT(save(Value::dict({{name, ones({1})}}), scratch / "y.npz"),
+                           "cannot be a name in a zip archive");
+  }
   CHECK(scratch.files() == std::vector<std::string>{"x.npy", "x.npz"});
 }
 

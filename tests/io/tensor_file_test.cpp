@@ -203,11 +203,16 @@ TEST_CASE("a failed load_into changes nothing, whatever was wrong") {
   CHECK((bytes_of(to) != before));
 }
 
-TEST_CASE("load_into needs no memory beside the parameters") {
+TEST_CASE("saving and load_into need no memory beside the parameters") {
   const Scratch scratch;
   nn::Sequential net(nn::Linear(1024, 4096));  // 16 MiB
-  for (const char* name : {"x.pt", "x.safetensors"}) {
+  for (const char* name : {"x.pt", "x.safetensors", "x.npz"}) {
+    reset_largest_block();
+    reset_peak_memory_stats();
+    const size_t at_start = memory_stats().allocated;
     save(net, scratch / name);
+    CHECK(memory_stats().peak_allocated - at_start < 1 << 20);
+    CHECK(largest_block() < 1 << 20);
     reset_largest_block();
     reset_peak_memory_stats();
     const size_t before = memory_stats().allocated;
