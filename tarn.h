@@ -18,6 +18,7 @@
 #include "tarn/device/cuda.h"
 #include "tarn/device/device.h"
 #include "tarn/device/parallel.h"
+#include "tarn/io/checkpoint_manager.h"
 #include "tarn/io/data/data.h"
 #include "tarn/io/log/progress.h"
 #include "tarn/io/serialize.h"

@@ -3,6 +3,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/Tarn")
 
 install(TARGETS tarn tarn_torch EXPORT TarnTargets)
+install(TARGETS tarn-ckpt)
 install(EXPORT TarnTargets NAMESPACE Tarn:: DESTINATION "${package_dir}")
 install(FILES tarn.h fwd.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tarn")
 # Kernel bodies stay inside the library: their headers are no part of the interface.

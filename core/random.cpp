@@ -197,6 +197,16 @@ void set_rng_state(const Tensor& state, Device device) {
   default_generator(device).set_state(state);
 }
 
+std::vector<Device> detail::devices_with_generators() {
+  std::vector<Device> devices = {Device()};
+  Defaults& all = defaults();
+  const std::lock_guard lock(all.mutex);
+  for (const auto& generator : all.cuda) {
+    if (generator) devices.push_back(generator->device());
+  }
+  return devices;
+}
+
 void detail::draw(const char* op, const Tensor& out, RandomKind kind, double a, double b,
                   int64_t low, int64_t high, Generator* generator) {
   const KernelTable& table = kernels(out.device());

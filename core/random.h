@@ -3,6 +3,7 @@
 
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "tarn/core/ops.h"
 #include "tarn/kernels/kernel_table.h"
@@ -93,6 +94,8 @@ Tensor normal(const Tensor& mean, const Tensor& std, Generator* generator = null
 
 namespace detail {
 
+// The CPU, and the CUDA devices whose default generator has been asked for.
+std::vector<Device> devices_with_generators();
 // Overwrites `out`, without autograd and without checks of a and b (kernels/kernel_table.h). `op`
 // is for errors. generator null: the default one of out's device.
 void draw(const char* op, const Tensor& out, RandomKind kind, double a, double b, int64_t low,

@@ -1,6 +1,7 @@
 #include "tarn/io/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "tarn/device/check.h"
@@ -17,6 +19,7 @@ namespace tarn::detail {
 namespace {
 
 constexpr size_t kBufferSize = 256 * 1024;
+constexpr std::string_view kMark = ".tarn-", kEnd = ".tmp";  // of temporary names
 
 // Unlike any other saver's name, in this process or another.
 std::string temporary_name(const std::string& target) {
@@ -26,8 +29,25 @@ std::string temporary_name(const std::string& target) {
   // Cut short, so that a name of the longest length allowed can still be saved.
   const std::string start = path.filename().string().substr(0, 100);
   const std::string name =
-      str(".", start, ".tarn-", ::getpid(), "-", now, "-", counter.fetch_add(1), ".tmp");
+      str(".", start, kMark, ::getpid(), "-", now, "-", counter.fetch_add(1), kEnd);
   return (path.parent_path() / name).string();
+}
+
+std::string parent_of(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+// Opens a new file and locks it: that is how others see that its writer lives. Between the two
+// steps one of them may have taken it for abandoned and deleted it; then -1 with errno ENOENT.
+int create_locked(const std::string& name) {
+  const int fd = ::open(name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+  struct stat info {};
+  if (fd < 0 || ::flock(fd, LOCK_EX | LOCK_NB) != 0 || ::fstat(fd, &info) != 0 || info.st_nlink > 0)
+    return fd;
+  ::close(fd);
+  errno = ENOENT;
+  return -1;
 }
 
 // The permission bits for a new file, as open(path, O_CREAT, 0666) would choose them.
@@ -71,8 +91,11 @@ AtomicFile::AtomicFile(const std::string& path, bool durable)
   } else {
     mode = new_file_mode();
   }
-  const std::string name = temporary_name(target_);
-  fd_ = ::open(name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600);
+  std::string name;
+  do {
+    name = temporary_name(target_);
+    fd_ = create_locked(name);
+  } while (fd_ < 0 && errno == ENOENT && ::access(parent_of(target_).c_str(), F_OK) == 0);
   if (fd_ < 0) fail("create a file beside it", errno);
   temporary_ = name;
   if (::fchmod(fd_, mode) != 0) fail("set the permissions", errno);
@@ -135,14 +158,27 @@ void AtomicFile::commit() {
 }
 
 void AtomicFile::sync_directory() {
-  const std::string parent = std::filesystem::path(target_).parent_path().string();
-  const int fd = ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = ::open(parent_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const int code = fd < 0 || ::fsync(fd) != 0 ? errno : 0;
   if (fd >= 0) ::close(fd);
   // Some file systems cannot sync a directory; nothing more can be asked of them.
   if (code != 0 && code != EINVAL && code != ENOTSUP) {
     throw IOError(str("[save] ", path_, ": written, but its name may be lost in a power failure: ",
                       errno_text(code)));
+  }
+}
+
+void remove_abandoned_files(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::directory_iterator at(folder, error), end;
+  for (; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (!name.starts_with('.') || !name.ends_with(kEnd) || name.find(kMark) == std::string::npos)
+      continue;
+    const int fd = ::open(at->path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) continue;
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) ::unlink(at->path().c_str());
+    ::close(fd);
   }
 }
 

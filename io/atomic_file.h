@@ -41,4 +41,8 @@ class AtomicFile final : public ByteSink {
   bool durable_;
 };
 
+// Deletes the temporary files in a folder whose writers no longer live. Best effort: where the file
+// system has no locks, they stay.
+void remove_abandoned_files(const std::string& folder);
+
 }  // namespace tarn::detail

@@ -1,6 +1,7 @@
 #include "tarn/io/byte_stream.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +27,14 @@ void ByteSource::read(uint64_t offset, void* to, size_t size) const {
   if (size > 0) do_read(offset, to, size);
 }
 
+std::string ByteSource::read_text(uint64_t offset, size_t size) const {
+  // Refused before the memory is asked for.
+  if (offset > size_ || size > size_ - offset) read(offset, nullptr, size);
+  std::string text(size, '\0');
+  read(offset, text.data(), size);
+  return text;
+}
+
 FileSource::Opened FileSource::open(const std::string& path) {
   // O_NONBLOCK: opening a pipe nobody writes to must report an error instead of waiting.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -49,6 +58,21 @@ FileSource::Opened FileSource::open(const std::string& path) {
 FileSource::FileSource(const std::string& path) : FileSource(path, open(path)) {}
 
 FileSource::~FileSource() { ::close(fd_); }
+
+std::shared_ptr<char[]> FileSource::map() const {
+  const std::lock_guard lock(mutex_);
+  if (auto existing = map_.lock()) return existing;
+  const size_t bytes = size();
+  void* memory =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd_, 0);
+  if (memory == MAP_FAILED) {
+    throw IOError(str("[load] cannot map ", name(), ": ", errno_text(errno)));
+  }
+  const std::shared_ptr<char[]> created(static_cast<char*>(memory),
+                                        [bytes](char* mapped) { ::munmap(mapped, bytes); });
+  map_ = created;
+  return created;
+}
 
 void FileSource::do_read(uint64_t offset, void* to, size_t size) const {
   auto* out = static_cast<char*>(to);

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
+#include <memory>
+#include <mutex>
 #include <string>
 
 namespace tarn::detail {
@@ -22,6 +24,10 @@ class ByteSource {
   // Copies bytes [offset, offset + size) to `to`. Throws IOError when they are not all there. May
   // be called by several threads at once.
   void read(uint64_t offset, void* to, size_t size) const;
+  std::string read_text(uint64_t offset, size_t size) const;
+  // All the bytes as memory, which may be written to without changing the source; null where that
+  // is not possible. It lives as long as a copy of the pointer does.
+  virtual std::shared_ptr<char[]> map() const { return nullptr; }
 
  protected:
   ByteSource(std::string name, uint64_t size) : name_(std::move(name)), size_(size) {}
@@ -39,6 +45,8 @@ class FileSource final : public ByteSource {
   // Throws IOError with the path and the system's reason; also for a directory, a pipe or a device.
   explicit FileSource(const std::string& path);
   ~FileSource() override;
+  // Throws IOError with the system's reason.
+  std::shared_ptr<char[]> map() const override;
 
  private:
   struct Opened {
@@ -51,17 +59,22 @@ class FileSource final : public ByteSource {
   void do_read(uint64_t offset, void* to, size_t size) const override;
 
   int fd_;
+  mutable std::mutex mutex_;
+  mutable std::weak_ptr<char[]> map_;
 };
 
-// Memory of the caller's, which must outlive the source.
+// Memory of the caller's, which must outlive the source, or a string of its own.
 class MemorySource final : public ByteSource {
  public:
+  MemorySource(std::string bytes, std::string name)
+      : ByteSource(std::move(name), bytes.size()), owned_(std::move(bytes)), data_(owned_.data()) {}
   MemorySource(const void* data, size_t size, std::string name = "<memory>")
       : ByteSource(std::move(name), size), data_(static_cast<const char*>(data)) {}
 
  private:
   void do_read(uint64_t offset, void* to, size_t size) const override;
 
+  std::string owned_;
   const char* data_;
 };
 

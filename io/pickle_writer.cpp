@@ -4,6 +4,7 @@
 
 #include "tarn/io/little_endian.h"
 #include "tarn/io/pickle.h"
+#include "tarn/io/storage_spans.h"
 
 namespace tarn::detail {
 namespace {
@@ -37,6 +38,8 @@ const char* storage_type(ScalarType dtype) {
 
 class Pickler {
  public:
+  explicit Pickler(const StorageSpans& spans) : spans_(spans) {}
+
   Pickled run(const Value& value) {
     out_.bytes = "\x80\x02";
     write(value);
@@ -134,15 +137,15 @@ class Pickler {
     remember();
   }
 
-  void tensor(const Tensor& tensor) {
-    TARN_CHECK(tensor.defined(), "[save] the value holds an undefined tensor");
-    if (recalled(tensors_, tensor.unsafeGetTensorImpl())) return;
-    const Storage storage = tensor.storage();
+  void tensor(const Tensor& given) {
+    TARN_CHECK(given.defined(), "[save] the value holds an undefined tensor");
+    if (recalled(tensors_, given.unsafeGetTensorImpl())) return;
+    const Tensor& tensor = spans_.to_write(given);
     const ScalarType dtype = tensor.scalar_type();
-    const auto numel = static_cast<int64_t>(storage.nbytes()) / element_size(dtype);
+    const Span span = spans_.span(tensor);
     const auto [position, inserted] =
-        storages_.emplace(storage.unsafeGetStorageImpl(), out_.storages.size());
-    if (inserted) out_.storages.push_back({storage, dtype, numel});
+        storages_.emplace(tensor.storage().unsafeGetStorageImpl(), out_.storages.size());
+    if (inserted) out_.storages.push_back({tensor.storage(), dtype, span.first, span.count});
     const size_t key = position->second;
     TARN_CHECK(
         out_.storages[key].dtype == dtype,
@@ -156,17 +159,18 @@ class Pickler {
     global(std::string("torch\n") + storage_type(dtype) + '\n');
     text(std::to_string(key), keys_);
     text("cpu");
-    integer(numel);
+    integer(span.count);
     close_tuple(5);
     op('Q');
-    integer(tensor.storage_offset());
+    // One without elements may start anywhere in its storage, also where that is not written.
+    integer(std::clamp<int64_t>(tensor.storage_offset() - span.first, 0, span.count));
     sizes(tensor.sizes());
     sizes(tensor.strides());
     op(tensor.requires_grad() ? '\x88' : '\x89');
     empty_ordered_dict();  // backward hooks: Python's always none
     close_tuple(6);
     op('R');
-    tensors_.emplace(tensor.unsafeGetTensorImpl(), remember());
+    tensors_.emplace(given.unsafeGetTensorImpl(), remember());
   }
 
   void bytes(const std::string& bytes) {
@@ -294,6 +298,7 @@ class Pickler {
     }
   }
 
+  const StorageSpans& spans_;
   Pickled out_;
   uint32_t next_ = 0;
   Memo strings_, bytes_, keys_, globals_;
@@ -303,6 +308,8 @@ class Pickler {
 
 }  // namespace
 
-Pickled pickle(const Value& value) { return Pickler().run(value); }
+Pickled pickle(const Value& value, bool keep_storage) {
+  return Pickler(StorageSpans(value, keep_storage)).run(value);
+}
 
 }  // namespace tarn::detail

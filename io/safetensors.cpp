@@ -1,43 +1,58 @@
-#include "tarn/io/safetensors.h"
-
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 
 #include "tarn/io/dense_bytes.h"
+#include "tarn/io/formats.h"
 #include "tarn/io/little_endian.h"
+#include "tarn/io/storage_spans.h"
 
 namespace tarn::detail {
 namespace {
 
-constexpr uint64_t kMaxHeader = 100'000'000;
-
+// A dtype of the format; Undefined where Tarn has no such dtype.
+struct Type {
+  std::string_view name;
+  int64_t bits;
+  ScalarType dtype = ScalarType::Undefined;
+};
 // In the reference library's order, by which a writer sorts.
-constexpr std::array<std::pair<const char*, ScalarType>, 10> kTypes = {{
-    {"BOOL", kBool},
-    {"U8", kUInt8},
-    {"I8", kInt8},
-    {"I16", kInt16},
-    {"F16", kFloat16},
-    {"BF16", kBFloat16},
-    {"I32", kInt32},
-    {"F32", kFloat32},
-    {"F64", kFloat64},
-    {"I64", kInt64},
-}};
+constexpr Type kTypes[] = {
+    {"BOOL", 8, kBool},
+    {"F4", 4},
+    {"F6_E2M3", 6},
+    {"F6_E3M2", 6},
+    {"U8", 8, kUInt8},
+    {"I8", 8, kInt8},
+    {"F8_E5M2", 8},
+    {"F8_E4M3", 8},
+    {"F8_E8M0", 8},
+    {"F8_E4M3FNUZ", 8},
+    {"F8_E5M2FNUZ", 8},
+    {"I16", 16, kInt16},
+    {"U16", 16},
+    {"F16", 16, kFloat16},
+    {"BF16", 16, kBFloat16},
+    {"I32", 32, kInt32},
+    {"U32", 32},
+    {"F32", 32, kFloat32},
+    {"C64", 64},
+    {"F64", 64, kFloat64},
+    {"I64", 64, kInt64},
+    {"U64", 64},
+};
 
-size_t type_rank(ScalarType dtype) {
-  return static_cast<size_t>(std::find_if(kTypes.begin(), kTypes.end(),
-                                          [&](const auto& type) { return type.second == dtype; }) -
-                             kTypes.begin());
+const Type& type_of(ScalarType dtype) {
+  return *std::find_if(std::begin(kTypes), std::end(kTypes),
+                       [&](const Type& type) { return type.dtype == dtype; });
 }
 
 struct Entry {
   std::string name, dtype;
   std::vector<int64_t> shape;
   std::vector<int64_t> offsets;
+  const Type* type = nullptr;
 };
 
 // Receives the header from the JSON parser piece by piece and accepts nothing beside the format's
@@ -71,7 +86,7 @@ class HeaderParser {
     fields_.clear();
     in_metadata_ = name == "__metadata__";
     if (!names_.insert(name).second) return refuse(str("duplicate name '", name, "'"));
-    if (!in_metadata_) entries.push_back({name, {}, {}, {}});
+    if (!in_metadata_) entries.push_back({name, {}, {}, {}, nullptr});
     return true;
   }
   bool string(std::string& text) {
@@ -117,10 +132,6 @@ class HeaderParser {
   std::set<std::string> fields_, names_;
 };
 
-int64_t dense_bytes_of(const Tensor& tensor) {
-  return tensor.numel() * element_size(tensor.scalar_type());
-}
-
 std::string quote(const std::string& text) {
   try {
     return nlohmann::json(text).dump();
@@ -129,22 +140,14 @@ std::string quote(const std::string& text) {
   }
 }
 
-// Where a tensor's elements lie in its storage, in elements: [first, last].
-std::pair<int64_t, int64_t> extent(const Tensor& tensor) {
-  int64_t last = tensor.storage_offset();
-  for (size_t i = 0; i < tensor.sizes().size(); ++i) {
-    last += (tensor.sizes()[i] - 1) * tensor.strides()[i];
-  }
-  return {tensor.storage_offset(), last};
-}
-
 void check_not_shared(const OrderedDict<std::string, Tensor>& tensors) {
   std::vector<std::tuple<const void*, int64_t, int64_t, const std::string*>> extents;
   for (const auto& item : tensors) {
     TARN_CHECK(item->defined(), "[save] tensor '", item.key(), "' is undefined");
     if (item->numel() == 0) continue;
-    const auto [first, last] = extent(*item);
-    extents.emplace_back(item->storage().unsafeGetStorageImpl(), first, last, &item.key());
+    const Span span = reached_by(*item);
+    extents.emplace_back(item->storage().unsafeGetStorageImpl(), span.first,
+                         span.first + span.count - 1, &item.key());
   }
   std::sort(extents.begin(), extents.end());
   for (size_t i = 1; i < extents.size(); ++i) {
@@ -159,22 +162,22 @@ void check_not_shared(const OrderedDict<std::string, Tensor>& tensors) {
   }
 }
 
-}  // namespace
-
-Value read_safetensors(const ByteSource& source, Device device) {
+// Reads the header and compares every number in it with the file. `data`: where its data start.
+HeaderParser read_header(const ByteSource& source, const LoadLimits& limits, uint64_t& data) {
   const auto fail = [&](const std::string& problem) {
     throw IOError(str("[load] ", source.name(), ": safetensors: ", problem));
   };
   if (source.size() < 8) fail("the file is shorter than 8 bytes");
-  char prefix[8];
-  source.read(0, prefix, 8);
-  const uint64_t header_size = get_u64(prefix);
-  if (header_size > kMaxHeader) fail(str("a header of ", header_size, " bytes is over the limit"));
-  if (header_size > source.size() - 8) {
-    fail(str("a header of ", header_size, " bytes goes past the end of the file"));
+  const uint64_t header_size = get_u64(source.read_text(0, 8).data());
+  const uint64_t most = std::max(limits.header_bytes, LoadLimits().header_bytes);
+  if (header_size > most) {
+    fail(str("a header of ", header_size, " bytes is over the limit of ", most));
   }
-  std::string header(header_size, '\0');
-  source.read(8, header.data(), header_size);
+  if (header_size > source.size() - 8) {
+    fail(str("a header of ", header_size, " bytes goes past the end of the file of ",
+             source.size()));
+  }
+  const std::string header = source.read_text(8, header_size);
   // The parser would skip a byte order mark and stop at a NUL.
   if (header.starts_with("\xEF\xBB\xBF") || header.find('\0') != std::string::npos) {
     fail("the header has a byte order mark or a NUL");
@@ -182,29 +185,35 @@ Value read_safetensors(const ByteSource& source, Device device) {
   HeaderParser parsed;
   if (!nlohmann::json::sax_parse(header, &parsed)) fail("broken header: " + parsed.problem);
 
-  const auto data_size = static_cast<int64_t>(source.size() - 8 - header_size);
-  std::vector<const Entry*> order;
-  for (const Entry& entry : parsed.entries) {
+  data = 8 + header_size;
+  const auto data_size = static_cast<int64_t>(source.size() - data);
+  std::vector<Entry*> order;
+  for (Entry& entry : parsed.entries) {
     if (entry.offsets.size() != 2) fail("data_offsets of '" + entry.name + "' are not two numbers");
     order.push_back(&entry);
   }
   std::sort(order.begin(), order.end(),
             [](const Entry* a, const Entry* b) { return a->offsets < b->offsets; });
   int64_t end = 0;
-  for (const Entry* entry : order) {
-    const auto type = std::find_if(kTypes.begin(), kTypes.end(),
-                                   [&](const auto& known) { return known.first == entry->dtype; });
-    if (type == kTypes.end()) {
+  for (Entry* entry : order) {
+    entry->type = std::find_if(std::begin(kTypes), std::end(kTypes),
+                               [&](const Type& known) { return known.name == entry->dtype; });
+    if (entry->type == std::end(kTypes)) {
       fail("tensor '" + entry->name + "' has the unsupported dtype '" + entry->dtype + "'");
     }
-    if (entry->shape.size() > kMaxRank) fail("tensor '" + entry->name + "' has too high a rank");
-    if (entry->offsets[0] != end || entry->offsets[1] < end) {
-      fail("data_offsets of '" + entry->name + "' leave a hole, overlap or run backwards");
+    if (entry->shape.size() > kMaxRank) {
+      fail(str("tensor '", entry->name, "' has the rank ", entry->shape.size(), "; the limit is ",
+               kMaxRank));
     }
-    const std::optional<int64_t> bytes = dense_bytes(entry->shape, element_size(type->second));
-    if (!bytes) fail("overflow: the shape of '" + entry->name + "' is too large");
-    if (*bytes != entry->offsets[1] - end) {
-      fail(str("the shape of '", entry->name, "' needs ", *bytes,
+    if (entry->offsets[0] != end || entry->offsets[1] < end) {
+      fail(str("data_offsets ", IntArrayRef(entry->offsets), " of '", entry->name,
+               "' leave a hole, overlap or run backwards; they should start at ", end));
+    }
+    const std::optional<int64_t> bits = dense_bytes(entry->shape, entry->type->bits);
+    if (!bits) fail("overflow: the shape of '" + entry->name + "' is too large");
+    if (*bits % 8 != 0) fail("tensor '" + entry->name + "' does not end at a whole byte");
+    if (*bits / 8 != entry->offsets[1] - end) {
+      fail(str("the shape of '", entry->name, "' needs ", *bits / 8,
                " bytes, but data_offsets give it ", entry->offsets[1] - end));
     }
     end = entry->offsets[1];
@@ -213,27 +222,26 @@ Value read_safetensors(const ByteSource& source, Device device) {
     fail(str("the tensors end at byte ", end, " of ", data_size,
              ": the file is cut short or has extra bytes"));
   }
+  return parsed;
+}
 
+}  // namespace
+
+Value read_safetensors(const SourcePtr& source, Placer& placer) {
+  uint64_t data;
+  const HeaderParser header = read_header(*source, placer.options().limits, data);
   Value result = Value::dict();
-  for (const Entry& entry : parsed.entries) {
-    const ScalarType dtype = std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& known) {
-                               return known.first == entry.dtype;
-                             })->second;
-    const auto bytes = static_cast<size_t>(entry.offsets[1] - entry.offsets[0]);
-    const Storage storage = Storage::allocate(bytes, kCPU);
-    auto* data = static_cast<char*>(storage.data());
-    source.read(8 + header_size + static_cast<uint64_t>(entry.offsets[0]), data, bytes);
-    if (dtype == kBool) std::for_each(data, data + bytes, [](char& byte) { byte = byte != 0; });
-    std::vector<int64_t> strides(entry.shape.size());
-    int64_t stride = 1;
-    for (size_t i = strides.size(); i-- > 0;) {
-      strides[i] = stride;
-      stride *= std::max<int64_t>(entry.shape[i], 1);
+  for (const Entry& entry : header.entries) {
+    if (entry.type->dtype == ScalarType::Undefined) {
+      placer.place_unknown(source->name(), {entry.name, entry.dtype, entry.shape});
+      continue;
     }
-    const Tensor tensor = Tensor::from_storage(storage, dtype, entry.shape, strides);
-    result.set(entry.name, device.is_cpu() ? tensor : tensor.to(device));
+    const auto size = static_cast<uint64_t>(entry.offsets[1] - entry.offsets[0]);
+    const uint64_t at = data + static_cast<uint64_t>(entry.offsets[0]);
+    result.set(entry.name, placer.place({{source, entry.name, at, size, size}, entry.type->dtype},
+                                        entry.shape));
   }
-  if (parsed.metadata.is_dict()) result.set_metadata(parsed.metadata);
+  if (header.metadata.is_dict()) result.set_metadata(header.metadata);
   return result;
 }
 
@@ -248,8 +256,8 @@ void write_safetensors(const Value& value, ByteSink& sink) {
   std::vector<const OrderedDict<std::string, Tensor>::Item*> order;
   for (const auto& item : tensors) order.push_back(&item);
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
-    const size_t rank_a = type_rank((*a)->scalar_type()), rank_b = type_rank((*b)->scalar_type());
-    return rank_a != rank_b ? rank_a > rank_b : a->key() < b->key();
+    const Type &type_a = type_of((*a)->scalar_type()), &type_b = type_of((*b)->scalar_type());
+    return &type_a != &type_b ? &type_a > &type_b : a->key() < b->key();
   });
 
   const Value& given = value.metadata();
@@ -271,22 +279,25 @@ void write_safetensors(const Value& value, ByteSink& sink) {
   for (const auto* item : order) {
     const Tensor& tensor = item->value();
     TARN_CHECK(item->key() != "__metadata__", "[save] a tensor cannot have the name __metadata__");
-    text += str(',', quote(item->key()), ":{\"dtype\":\"",
-                kTypes[type_rank(tensor.scalar_type())].first, "\",\"shape\":[");
+    text += str(',', quote(item->key()), ":{\"dtype\":\"", type_of(tensor.scalar_type()).name,
+                "\",\"shape\":[");
     for (const int64_t size : tensor.sizes()) text += str(text.back() == '[' ? "" : ",", size);
-    const int64_t begin = std::exchange(end, end + dense_bytes_of(tensor));
+    const int64_t begin = std::exchange(end, end + static_cast<int64_t>(tensor.nbytes()));
     text += str("],\"data_offsets\":[", begin, ',', end, "]}");
   }
   text += '}';
   text.append((8 - text.size() % 8) % 8, ' ');
-  if (text.size() > kMaxHeader) throw ValueError("[save] the safetensors header is over 100 MB");
+  if (text.size() > LoadLimits().header_bytes) {
+    throw ValueError(str("[save] the safetensors header of ", text.size(),
+                         " bytes is over the format's limit of ", LoadLimits().header_bytes));
+  }
   std::string prefix;
   put_u64(prefix, text.size());
   sink.write(prefix.data(), prefix.size());
   sink.write(text.data(), text.size());
   for (const auto* item : order) {
     const Tensor tensor = item->value().detach().to(kCPU).contiguous();
-    sink.write(tensor.data_ptr(), static_cast<size_t>(dense_bytes_of(tensor)));
+    sink.write(tensor.data_ptr(), tensor.nbytes());
   }
 }
 

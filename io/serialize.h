@@ -18,30 +18,38 @@
 #include <vector>
 
 #include "tarn/core/value.h"
+#include "tarn/io/options.h"
+#include "tarn/io/tensor_file.h"
 
 namespace tarn {
 
-struct SaveOptions {
-  // Return only once the file would survive a power failure. Without it saving is faster, and still
-  // leaves the old file or the new one, never a broken one, when the program dies.
-  bool durable = true;
-};
-
-// Writes PyTorch's zip format, or safetensors when `path` ends in ".safetensors" (then the value
-// must be a flat dict of tensors). The old file stays as it was until the new one is complete, and
-// after every error. Tensors that share storage share it in the file. Throws IOError with the path
-// and the system's reason, TypeError or ValueError for a value that the format cannot hold.
+// Writes by the extension of `path`: ".safetensors" (a flat dict of tensors), ".npy" (one tensor),
+// ".npz" (a flat dict of tensors), or any other: PyTorch's zip format. The old file stays as it
+// was until the new one is complete, and after every error. In PyTorch's format tensors that share
+// storage share it in the file. Throws IOError with the path and the system's reason, TypeError or
+// ValueError for a value that the format cannot hold.
 void save(const Value& value, const std::string& path, const SaveOptions& options = {});
 // Writes PyTorch's zip format to a binary stream.
-void save(const Value& value, std::ostream& stream);
+void save(const Value& value, std::ostream& stream, const SaveOptions& options = {});
 
-// Reads either format, told apart by content. Tensors come to `device` whatever device the file
-// names. Nothing in a file is ever executed, and every length in it is checked before memory is
-// asked for. Throws IOError for a file that is absent, damaged, unsafe or of another format.
-Value load(const std::string& path, Device device = kCPU);
+// Reads any of these formats, PyTorch's from before 1.6, and the *.index.json of safetensors in
+// several files, told apart by content. Nothing in a file is ever executed, and every length in it
+// is checked before memory is asked for. Throws IOError for a file that is absent, damaged, unsafe
+// or of another format.
+Value load(const std::string& path, const LoadOptions& options);
 // Reads a binary stream to its end.
-Value load(std::istream& stream, Device device = kCPU);
-Value load(const char* data, size_t size, Device device = kCPU);
+Value load(std::istream& stream, const LoadOptions& options);
+Value load(const char* data, size_t size, const LoadOptions& options);
+
+inline Value load(const std::string& path, Device device = kCPU) {
+  return load(path, LoadOptions{.device = device});
+}
+inline Value load(std::istream& stream, Device device = kCPU) {
+  return load(stream, LoadOptions{.device = device});
+}
+inline Value load(const char* data, size_t size, Device device = kCPU) {
+  return load(data, size, LoadOptions{.device = device});
+}
 
 namespace detail {
 

@@ -1,61 +1,74 @@
-#include "tarn/io/torch_file.h"
-
+// PyTorch's zip format: data.pkl holds the objects, data/<key> the bytes of each storage.
 #include <algorithm>
 #include <iomanip>
 #include <sstream>
 #include <unordered_set>
 
+#include "tarn/io/formats.h"
 #include "tarn/io/pickle.h"
 #include "tarn/io/zip.h"
 
 namespace tarn::detail {
 namespace {
 
-constexpr uint64_t kMaxPickle = 256 << 20;
 constexpr uint64_t kMaxNote = 64;
 
-// All elements of a storage as one flat tensor, which knows how to change device.
-Storage move_storage(const Storage& storage, ScalarType dtype, int64_t numel, Device device) {
-  if (storage.device() == device) return storage;
-  return Tensor::from_storage(storage, dtype, {numel}, {1}).to(device).storage();
+// The one folder that holds every member, without its slash.
+std::string folder_of(const ZipReader& zip) {
+  std::string folder;
+  for (const StoredBytes& member : zip.members()) {
+    const size_t slash = member.record.find('/');
+    const std::string first = member.record.substr(0, slash);
+    if (slash == std::string::npos || first.empty() || first == "." || first == "..") {
+      member.fail("has no archive name before a slash");
+    }
+    if (folder.empty()) folder = first;
+    if (first != folder) member.fail("is outside archive folder '" + folder + "'");
+  }
+  return folder;
 }
 
-void swap_bytes(char* bytes, size_t count, size_t size) {
-  for (size_t i = 0; i < count; ++i) std::reverse(bytes + i * size, bytes + (i + 1) * size);
+std::string text_of(const StoredBytes& member, uint64_t limit, const char* hint = "") {
+  if (member.size > limit) {
+    member.fail(str("has ", member.size, " bytes, over the limit of ", limit, hint));
+  }
+  std::string text(member.size, '\0');
+  read_together({{member, text.data(), true}});
+  return text;
 }
 
 class ZipStorages final : public StorageTable {
  public:
-  ZipStorages(const ZipReader& zip, const std::string& file, bool big_endian, Device device)
-      : zip_(zip), file_(file), big_endian_(big_endian), device_(device) {}
+  ZipStorages(const ZipReader& zip, const std::string& folder, const std::string& file,
+              bool big_endian, Placer& placer)
+      : zip_(zip),
+        prefix_(folder + "/data/"),
+        file_(file),
+        big_endian_(big_endian),
+        placer_(placer) {}
 
-  Storage get(const std::string& key, ScalarType dtype, int64_t numel) override {
+  Storage get(const std::string& key, ScalarType dtype, int64_t numel,
+              const std::string& location) override {
     if (const auto known = storages_.find(key); known != storages_.end()) {
-      if (known->second.dtype != dtype || known->second.numel != numel) {
-        fail(key, str("is used with the dtype ", dtype, " and with ", known->second.dtype,
-                      ", or with two sizes"));
+      const PickledStorage& first = known->second;
+      if (first.dtype != dtype || first.numel != numel) {
+        fail(key, str("is used with the dtype ", dtype, " and ", numel, " elements, and with ",
+                      first.dtype, " and ", first.numel));
       }
-      return known->second.storage;
+      return first.storage;
     }
-    const ZipEntry* entry = zip_.find("data/" + key);
-    if (entry == nullptr) fail(key.substr(0, 64), "has no record in the archive");
-    const int64_t size = element_size(dtype);
-    int64_t bytes;
-    if (__builtin_mul_overflow(numel, size, &bytes))
+    const StoredBytes* bytes = zip_.find(prefix_ + key);
+    if (bytes == nullptr) fail(key.substr(0, 64), "has no record in the archive");
+    uint64_t size;
+    if (__builtin_mul_overflow(numel, element_size(dtype), &size)) {
       fail(key, str("overflow: it has ", numel, " elements"));
-    if (static_cast<uint64_t>(bytes) != entry->size) {
-      fail(key, str("has ", numel, " elements of ", dtype,
-                    ", which do not match its record's size of ", entry->size, " bytes"));
     }
-    Storage storage = Storage::allocate(static_cast<size_t>(bytes), kCPU);
-    auto* data = static_cast<char*>(storage.data());
-    zip_.read(*entry, data);
-    if (big_endian_ && size > 1)
-      swap_bytes(data, static_cast<size_t>(numel), static_cast<size_t>(size));
-    // Any other byte than 0 and 1 is no bool to C++.
-    if (dtype == kBool) std::for_each(data, data + bytes, [](char& byte) { byte = byte != 0; });
-    storage = move_storage(storage, dtype, numel, device_);
-    storages_.emplace(key, StoredStorage{storage, dtype, numel});
+    if (size != bytes->size) {
+      bytes->fail(str("has a size of ", bytes->size, " bytes, but data.pkl says it has ", numel,
+                      " elements of ", dtype, ", which are ", size, " bytes"));
+    }
+    const Storage storage = placer_.place({*bytes, dtype, big_endian_, location});
+    storages_.emplace(key, PickledStorage{storage, dtype, 0, numel});
     return storage;
   }
 
@@ -65,10 +78,11 @@ class ZipStorages final : public StorageTable {
   }
 
   const ZipReader& zip_;
+  std::string prefix_;
   const std::string& file_;
   bool big_endian_;
-  Device device_;
-  std::unordered_map<std::string, StoredStorage> storages_;
+  Placer& placer_;
+  std::unordered_map<std::string, PickledStorage> storages_;
 };
 
 // PyTorch's fingerprint of an archive, from its names and CRCs. Its hashes are those of the C++
@@ -97,64 +111,63 @@ class SerializationId {
 
 }  // namespace
 
-std::string archive_name(const std::string& path) {
-  const size_t slash = path.find_last_of("/\\");
-  std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return c > 0; });
-  name = name.substr(0, name.rfind('.'));
-  // PyTorch cannot write to such paths by name; it passes an open file, which it names so.
-  return name.empty() || !ascii ? "archive" : name;
-}
-
-void write_torch(const Value& value, ByteSink& sink, const std::string& folder) {
-  const Pickled pickled = pickle(value);
-  ZipWriter zip(sink, folder);
+void write_torch(const Value& value, ByteSink& sink, const std::string& folder,
+                 const SaveOptions& options) {
+  const Pickled pickled = pickle(value, options.keep_storage);
+  ZipWriter zip(sink);
   SerializationId id;
-  const auto add = [&](const std::string& name, const void* data, uint64_t size) {
-    id.add(name, zip.add(name, data, size), size);
+  const auto add = [&](const std::string& name, std::string_view content) {
+    id.add(name, zip.add(folder + '/' + name, content), content.size());
   };
-  const auto note = [&](const std::string& name, std::string_view text) {
-    add(name, text.data(), text.size());
-  };
-  note("data.pkl", pickled.bytes);
-  note(".format_version", "1");
-  note(".storage_alignment", "64");
-  note("byteorder", "little");
+  add("data.pkl", pickled.bytes);
+  add(".format_version", "1");
+  add(".storage_alignment", "64");
+  add("byteorder", "little");
   for (size_t key = 0; key < pickled.storages.size(); ++key) {
-    const auto& [stored, dtype, numel] = pickled.storages[key];
-    const Storage storage = move_storage(stored, dtype, numel, kCPU);
-    add("data/" + std::to_string(key), storage.data(),
-        static_cast<uint64_t>(numel) * static_cast<uint64_t>(element_size(dtype)));
+    const auto& [stored, dtype, first, numel] = pickled.storages[key];
+    const Storage storage = move_storage(stored, dtype, kCPU);
+    const auto size = static_cast<size_t>(element_size(dtype));
+    add("data/" + std::to_string(key),
+        {static_cast<const char*>(storage.data()) + static_cast<size_t>(first) * size,
+         static_cast<size_t>(numel) * size});
   }
-  note("version", "3\n");
-  zip.add(".data/serialization_id", id.text());
+  add("version", "3\n");
+  zip.add(folder + "/.data/serialization_id", id.text());
   zip.finish();
 }
 
-Value read_torch(const ByteSource& source, Device device) {
-  const ZipReader zip(source);
+Value read_torch(const SourcePtr& source, Placer& placer) {
+  const ZipReader zip(source, placer.options());
+  const std::string folder = folder_of(zip);
   const auto fail = [&](const std::string& problem) {
-    throw IOError(str("[load] ", source.name(), ": ", problem));
+    throw IOError(str("[load] ", source->name(), ": ", problem));
   };
-  const ZipEntry* pickled = zip.find("data.pkl");
-  if (zip.find("constants.pkl") != nullptr) {
+  const auto find = [&](const char* name) { return zip.find(folder + '/' + name); };
+  if (find("constants.pkl") != nullptr) {
     fail(
         "it is a TorchScript archive, which holds code. HINT: in Python, "
         "torch.save(torch.jit.load(path).state_dict(), path)");
   }
+  const StoredBytes* pickled = find("data.pkl");
   if (pickled == nullptr) fail("it is a zip archive without data.pkl, so PyTorch did not write it");
-  const ZipEntry* version = zip.find("version");
-  if (version == nullptr) version = zip.find(".data/version");
+  const StoredBytes* version = find("version");
+  if (version == nullptr) version = find(".data/version");
   if (version == nullptr) fail("the archive has no version record");
-  std::string number = zip.read_text(*version, kMaxNote);
+  std::string number = text_of(*version, kMaxNote);
   if (number.ends_with('\n')) number.pop_back();
   const bool digits = number.size() == 1 && number[0] >= '1' && number[0] <= '9';
-  if (!digits && number != "10") fail("version " + number + " of the format is not one of 1 to 10");
-  const ZipEntry* byteorder = zip.find("byteorder");
-  const std::string order = byteorder == nullptr ? "little" : zip.read_text(*byteorder, kMaxNote);
-  if (order != "little" && order != "big") fail("byteorder '" + order + "' is not little or big");
-  ZipStorages storages(zip, source.name(), order == "big", device);
-  return unpickle(zip.read_text(*pickled, kMaxPickle), storages, source.name());
+  if (!digits && number != "10") {
+    version->fail("says version " + number + " of the format, which is not one of 1 to 10");
+  }
+  const StoredBytes* byteorder = find("byteorder");
+  const std::string order = byteorder == nullptr ? "little" : text_of(*byteorder, kMaxNote);
+  if (order != "little" && order != "big") {
+    byteorder->fail("says the byteorder '" + order + "', which is not little or big");
+  }
+  ZipStorages storages(zip, folder, source->name(), order == "big", placer);
+  const uint64_t most = std::max(placer.options().limits.pickle_bytes, LoadLimits().pickle_bytes);
+  return unpickle(text_of(*pickled, most, ". HINT: LoadLimits::pickle_bytes"), storages,
+                  placer.options().limits, source->name());
 }
 
 }  // namespace tarn::detail

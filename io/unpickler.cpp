@@ -5,7 +5,7 @@
 namespace tarn::detail {
 namespace {
 
-constexpr size_t kMaxStack = 8'000'000, kMaxMarks = 1000;
+constexpr size_t kMaxMarks = 1000;
 constexpr uint64_t kMaxCopied = 64 << 20;
 
 bool is_utf8(std::string_view text) {
@@ -28,16 +28,24 @@ bool is_utf8(std::string_view text) {
 
 }  // namespace
 
-Value unpickle(std::string_view bytes, StorageTable& storages, const std::string& file) {
-  return Unpickler(bytes, storages, file).run();
+Value unpickle(std::string_view bytes, StorageTable& storages, const LoadLimits& limits,
+               const std::string& file, size_t* end) {
+  return Unpickler(bytes, storages, limits, file).run(end);
 }
+
+Unpickler::Unpickler(std::string_view bytes, StorageTable& storages, const LoadLimits& limits,
+                     const std::string& file)
+    : bytes_(bytes),
+      storages_(storages),
+      file_(file),
+      values_left_(std::max(limits.pickle_values, LoadLimits().pickle_values)) {}
 
 void Unpickler::fail(std::string_view problem) const {
   // The problem may quote the file, which may hold a key of any length.
   throw IOError(str("[load] ", file_, ": data.pkl, byte ", opcode_, ": ", problem.substr(0, 500)));
 }
 
-Value Unpickler::run() {
+Value Unpickler::run(size_t* end) {
   if (take(1)[0] != '\x80') fail("it does not start with a pickle protocol of 2 or more");
   const uint64_t protocol = take_uint(1);
   if (protocol < 2 || protocol > 5)
@@ -46,7 +54,11 @@ Value Unpickler::run() {
     while (step()) {
     }
     if (stack_.size() != 1 || !marks_.empty()) fail("the stack does not hold one value at the end");
-    if (position_ != bytes_.size()) fail("trailing bytes after the end");
+    if (end != nullptr) {
+      *end = position_;
+    } else if (position_ != bytes_.size()) {
+      fail("trailing bytes after the end");
+    }
     return to_value(stack_[0]);
   } catch (const IOError&) {
     throw;
@@ -99,8 +111,21 @@ Value Unpickler::take_long(uint64_t size) {
 }
 
 void Unpickler::push(Item item) {
-  if (stack_.size() >= kMaxStack) fail("the stack is over the limit");
+  count(1);
   stack_.push_back(std::move(item));
+}
+
+// Few bytes make many values, and a small file that is deflated has many bytes.
+void Unpickler::count(uint64_t values) {
+  if (values > values_left_) {
+    fail("the number of values is over the limit. HINT: LoadLimits::pickle_values");
+  }
+  values_left_ -= values;
+}
+
+Unpickler::Item Unpickler::make_container(Value value) {
+  count(kObject);
+  return std::make_shared<Open>(Open{std::move(value)});
 }
 
 Unpickler::Item Unpickler::pop() {
@@ -165,6 +190,7 @@ void Unpickler::set_items(const std::vector<Item>& items) {
 }
 
 void Unpickler::make_tuple(std::vector<Item> items) {
+  count(kObject);
   int depth = 0;
   bool is_data = true;
   for (const Item& item : items) {

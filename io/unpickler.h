@@ -44,9 +44,9 @@ GlobalRef find_global(const Unpickler& machine, std::string module, const std::s
 
 class Unpickler {
  public:
-  Unpickler(std::string_view bytes, StorageTable& storages, const std::string& file)
-      : bytes_(bytes), storages_(storages), file_(file) {}
-  Value run();
+  Unpickler(std::string_view bytes, StorageTable& storages, const LoadLimits& limits,
+            const std::string& file);
+  Value run(size_t* end);
   // Throws IOError: the file, the byte of the current opcode, and the problem.
   [[noreturn]] void fail(std::string_view problem) const;
 
@@ -71,6 +71,9 @@ class Unpickler {
     int depth;
   };
 
+  // A container or tensor takes as much memory as so many plain values.
+  static constexpr uint64_t kObject = 8;
+
   // unpickler_opcodes.cpp: runs one opcode; false after STOP
   bool step();
   bool step_modern(unsigned char code);
@@ -82,6 +85,8 @@ class Unpickler {
   std::string take_line();
   Value take_long(uint64_t size);
   void push(Item item);
+  void count(uint64_t values);
+  Item make_container(Value value);
   Item pop();
   void push_mark();
   std::vector<Item> pop_mark();
@@ -114,6 +119,7 @@ class Unpickler {
   std::vector<Item> stack_;
   std::vector<size_t> marks_;
   std::unordered_map<uint64_t, Item> memo_;
+  uint64_t values_left_;
   uint64_t copied_ = 0;  // bytes of strings copied out of the memo
 };
 

@@ -76,9 +76,15 @@ GlobalRef find_global(const Unpickler& machine, std::string module, const std::s
 
 void Unpickler::load_persistent(const Item& id) {
   const auto* tuple = std::get_if<std::shared_ptr<const Arguments>>(&id);
-  if (tuple == nullptr || (*tuple)->items.size() != 5)
-    fail("a persistent id is not a storage's 5-tuple");
+  const size_t size = storages_.id_size();
+  if (tuple == nullptr || (*tuple)->items.size() != size) {
+    fail(str("a persistent id is not a storage's ", size, "-tuple"));
+  }
   const auto& items = (*tuple)->items;
+  const auto* view = size > 5 ? std::get_if<Value>(&items[5]) : nullptr;
+  if (size > 5 && (view == nullptr || !view->is_none())) {
+    fail("a persistent id is a view of another storage, as PyTorch wrote them before 0.4");
+  }
   const auto* type = std::get_if<GlobalRef>(&items[1]);
   if (!data(items[0]).is_string() || data(items[0]).to_string() != "storage" || type == nullptr ||
       type->what != Global::StorageType || !data(items[2]).is_string() ||
@@ -94,8 +100,8 @@ void Unpickler::load_persistent(const Item& id) {
   }
   const int64_t numel = to_integer(items[4]);
   if (numel < 0) fail(str("a storage has the negative size ", numel));
-  push(StorageItem{storages_.get(data(items[2]).to_string(), type->dtype, numel), type->dtype,
-                   numel});
+  push(StorageItem{storages_.get(data(items[2]).to_string(), type->dtype, numel, location),
+                   type->dtype, numel});
 }
 
 Unpickler::Item Unpickler::call(const GlobalRef& function, const std::vector<Item>& arguments) {
@@ -106,14 +112,14 @@ Unpickler::Item Unpickler::call(const GlobalRef& function, const std::vector<Ite
   switch (function.what) {
     case Global::OrderedDict:
       expect(count == 0);
-      return std::make_shared<Open>(Open{Value::ordered_dict()});
+      return make_container(Value::ordered_dict());
     case Global::Counter:
       expect(count == 0 || (count == 1 && to_value(arguments[0]).is_dict()));
-      return count == 1 ? to_value(arguments[0]) : Value::dict();
+      return count == 1 ? to_value(arguments[0]) : make_container(Value::dict());
     case Global::DefaultDict: {
       const auto* factory = count == 1 ? std::get_if<GlobalRef>(&arguments[0]) : nullptr;
       expect(count == 0 || (factory != nullptr && factory->what == Global::BuiltinType));
-      return std::make_shared<Open>(Open{Value::dict()});
+      return make_container(Value::dict());
     }
     case Global::Size: {
       expect(count == 1 && data(arguments[0]).is_tuple());
@@ -170,12 +176,12 @@ Unpickler::Item Unpickler::call(const GlobalRef& function, const std::vector<Ite
 
 // (storage, offset, size, stride[, requires_grad, backward hooks[, metadata]])
 Unpickler::Item Unpickler::rebuild_tensor(const std::vector<Item>& arguments) {
-  const size_t count = arguments.size();
-  if (count != 4 && count != 6 && count != 7)
-    fail(str("a tensor is made of ", count, " arguments"));
+  count(kObject);
+  const size_t size = arguments.size();
+  if (size != 4 && size != 6 && size != 7) fail(str("a tensor is made of ", size, " arguments"));
   const auto* storage = std::get_if<StorageItem>(&arguments[0]);
   if (storage == nullptr) fail("a tensor is made without a storage");
-  if (count == 7) {
+  if (size == 7) {
     const Value metadata = to_value(arguments[6]);
     if (!metadata.is_none() && !(metadata.is_dict() && metadata.size() == 0)) {
       fail("a tensor with the conjugate or negative bit is unsupported");
@@ -191,7 +197,7 @@ Unpickler::Item Unpickler::rebuild_tensor(const std::vector<Item>& arguments) {
   if (!dense_bytes(sizes, element_size(storage->dtype))) {
     fail(str("overflow: a tensor of size ", IntArrayRef(sizes), " is too large"));
   }
-  return with_grad(tensor, count > 4 && to_flag(arguments[4]));
+  return with_grad(tensor, size > 4 && to_flag(arguments[4]));
 }
 
 Value Unpickler::with_grad(const Tensor& tensor, bool requires_grad) const {

@@ -68,10 +68,10 @@ bool Unpickler::step() {
       make_tuple(pop_mark());
       return true;
     case ']':
-      push(std::make_shared<Open>(Open{Value::list()}));
+      push(make_container(Value::list()));
       return true;
     case '}':
-      push(std::make_shared<Open>(Open{Value::dict()}));
+      push(make_container(Value::dict()));
       return true;
     case 'a': {
       Item item = pop();

@@ -82,7 +82,7 @@ std::string type_name(const std::type_info& type);
 }  // namespace detail
 
 // How load_state_dict() reads a state dict. Names are first stripped, then renamed.
-struct LoadOptions {
+struct StateDictOptions {
   // Throw unless names and shapes agree exactly. Otherwise whatever fits is loaded.
   bool strict = true;
   std::function<std::string(const std::string&)> rename{};
@@ -186,7 +186,16 @@ class Module : public std::enable_shared_from_this<Module> {
   // Copies `state` (or a Value from load()) into the parameters and buffers, converting dtype and
   // device. strict: throws one Error that lists all missing, unexpected and mismatched names, and
   // loads nothing.
-  LoadReport load_state_dict(const StateDict& state, const LoadOptions& options = {});
+  LoadReport load_state_dict(const StateDict& state, const StateDictOptions& options = {});
+  // The same for a state whose elements are not in memory: once all has been checked, `copy` is
+  // called with everything there is to copy. If it throws, no parameter has another size than
+  // before.
+  struct StateCopy {
+    Tensor target, source;  // of the same sizes
+  };
+  using CopyState = std::function<void(std::vector<StateCopy>& copies)>;
+  LoadReport load_state_dict(const StateDict& state, const StateDictOptions& options,
+                             const CopyState& copy);
 
   // A deep copy, on `device` if given: own parameters, buffers and submodules, what was shared
   // inside the module is shared inside the copy. Every member comes along, and members that are

@@ -123,7 +123,22 @@ bool same_place(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& options) {
+LoadReport Module::load_state_dict(const StateDict& state, const StateDictOptions& options) {
+  return load_state_dict(state, options, [](std::vector<StateCopy>& copies) {
+    std::unordered_set<const StorageImpl*> written;
+    for (const StateCopy& copy : copies)
+      written.insert(copy.target.storage().unsafeGetStorageImpl());
+    // A source may be another parameter of this module, which is about to be overwritten.
+    for (StateCopy& copy : copies) {
+      const bool is_written = written.contains(copy.source.storage().unsafeGetStorageImpl());
+      if (is_written && !same_place(copy.source, copy.target)) copy.source = copy.source.clone();
+    }
+    for (StateCopy& copy : copies) copy.target.copy_(copy.source);
+  });
+}
+
+LoadReport Module::load_state_dict(const StateDict& state, const StateDictOptions& options,
+                                   const CopyState& copy) {
   OrderedDict<std::string, Tensor> given;
   for (const auto& item : state) {
     std::string name = item.key();
@@ -138,12 +153,9 @@ LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& op
   collect_state("", entries, nullptr);
   LoadReport report;
   std::string mismatches;
-  struct Copy {
-    Tensor target, source, resized;
-  };
-  std::vector<Copy> copies;
+  std::vector<StateCopy> copies;
+  std::vector<std::pair<Tensor, Tensor>> resized;  // parameter, what it becomes
   std::unordered_set<std::string> known;
-  std::unordered_set<const StorageImpl*> written;
   for (const StateEntry& entry : entries) {
     known.insert(entry.name);
     const Tensor* source = given.find(entry.name);
@@ -161,9 +173,9 @@ LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& op
       continue;
     }
     report.loaded.push_back(entry.name);
-    written.insert(entry.tensor.storage().unsafeGetStorageImpl());
-    copies.push_back({entry.tensor, *source,
-                      same_sizes ? Tensor() : empty(source->sizes(), entry.tensor.options())});
+    if (!same_sizes)
+      resized.emplace_back(entry.tensor, empty(source->sizes(), entry.tensor.options()));
+    copies.push_back({same_sizes ? entry.tensor : resized.back().second, *source});
   }
   for (const auto& item : given) {
     if (!known.contains(item.key())) report.unexpected.push_back(item.key());
@@ -173,15 +185,8 @@ LoadReport Module::load_state_dict(const StateDict& state, const LoadOptions& op
   if (options.strict && !agrees) fail(name(), report, mismatches);
 
   NoGradGuard no_grad;
-  // A source may be another parameter of this module, which is about to be overwritten.
-  for (Copy& copy : copies) {
-    const bool is_written = written.contains(copy.source.storage().unsafeGetStorageImpl());
-    if (is_written && !same_place(copy.source, copy.target)) copy.source = copy.source.clone();
-  }
-  for (Copy& copy : copies) {
-    if (copy.resized.defined()) copy.target.set_data(copy.resized);
-    copy.target.copy_(copy.source);
-  }
+  copy(copies);
+  for (const auto& [parameter, value] : resized) parameter.set_data(value);
   return report;
 }
 

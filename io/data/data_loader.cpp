@@ -47,6 +47,41 @@ uint64_t detail::peek_default_generator() {
   return engine.next64();
 }
 
+Value detail::LoaderPosition::to_value() const {
+  Value value = Value::dict({{"epochs", epochs}});
+  if (generator.defined()) {
+    value.set("generator", generator);
+    value.set("batches", batches);
+    value.set("batch_size", batch_size);
+  }
+  return value;
+}
+
+detail::LoaderPosition detail::LoaderPosition::from_value(const Value& value, size_t batch_size) {
+  const auto count = [&](const char* key) {
+    const int64_t n = value.at(key).to_int();
+    if (n < 0) throw ValueError(str("[DataLoader] '", key, "' of the state is negative: ", n));
+    return static_cast<uint64_t>(n);
+  };
+  LoaderPosition position{.epochs = count("epochs"), .generator = {}};
+  const Value* generator = value.find("generator");
+  if (!generator) return position;
+  position.generator = generator->to_tensor();
+  Generator().set_state(position.generator);  // throws if it is none
+  position.batches = count("batches");
+  position.batch_size = static_cast<size_t>(count("batch_size"));
+  if (position.batch_size != batch_size) {
+    throw ValueError(str("[DataLoader] the state is of the middle of an epoch in batches of ",
+                         position.batch_size, ", this loader's batches are of ", batch_size));
+  }
+  return position;
+}
+
+void detail::throw_short_epoch(uint64_t batches, uint64_t given) {
+  throw ValueError(str("[DataLoader] the state is that after batch ", given,
+                       " of an epoch, this loader's epochs have ", batches));
+}
+
 void detail::throw_iterator_error(const char* what) { throw Error(str("[DataLoader] ", what)); }
 
 }  // namespace tarn::data

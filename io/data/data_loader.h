@@ -9,6 +9,9 @@
 // make with Tarn's random numbers included: for every batch the default CPU generator of the thread
 // that makes it is one of its own, seeded from the state of the real one when the epoch began, the
 // number of the epoch and that of the batch.
+//
+// state_dict() says where a loader stands, in the middle of an epoch too; another one that loads it
+// goes on with the batches that were still to come.
 
 #include <concepts>
 #include <cstddef>
@@ -21,6 +24,7 @@
 #include <vector>
 
 #include "tarn/core/random.h"
+#include "tarn/core/value.h"
 #include "tarn/io/data/data_iterator.h"
 #include "tarn/io/data/data_loader_options.h"
 #include "tarn/io/data/dataset.h"
@@ -44,6 +48,20 @@ namespace detail {
 uint64_t batch_seed(uint64_t epoch_seed, uint64_t epoch, uint64_t batch);
 // What the default generator would draw next.
 uint64_t peek_default_generator();
+[[noreturn]] void throw_short_epoch(uint64_t batches, uint64_t given);
+
+// Where a loader stands.
+struct LoaderPosition {
+  uint64_t epochs = 0;  // finished
+  // Within an epoch: the state of the default generator when it began, and what it has given since.
+  Tensor generator;  // undefined between epochs
+  uint64_t batches = 0;
+  size_t batch_size = 0;
+
+  Value to_value() const;
+  // Throws for a value that is no position, or one in batches of another size.
+  static LoaderPosition from_value(const Value& value, size_t batch_size);
+};
 
 }  // namespace detail
 
@@ -82,12 +100,8 @@ class DataLoader final : private detail::BatchSource<typename Dataset::BatchType
       pool_->discard();
       free_all_slots();
     }
-    epoch_seed_ = detail::peek_default_generator();
-    sampler_.reset(std::nullopt);
-    ++epoch_;
-    batches_ = 0;
-    drained_ = false;
-    prefetch();
+    start_epoch(std::exchange(resume_, std::nullopt));
+    if (pool_) prefetch();
     auto state = std::make_shared<detail::IteratorState<BatchType>>();
     state->source = this;
     state_ = state;
@@ -110,6 +124,34 @@ class DataLoader final : private detail::BatchSource<typename Dataset::BatchType
   uint64_t epoch() const noexcept { return epoch_; }
   void set_epoch(uint64_t epoch) noexcept { epoch_ = epoch; }
 
+  // Where the loader stands: within an epoch while an iterator has not reached its end, then after
+  // the batch the iterator is at. Throws Error within an epoch whose batches come in no order.
+  Value state_dict() const {
+    const auto state = state_.lock();
+    const bool within = state && !state->at_end();
+    if (!within) {
+      return detail::LoaderPosition{.epochs = epoch_, .generator = {}}.to_value();
+    }
+    if (!options_.enforce_ordering && pool_) {
+      detail::throw_iterator_error(
+          "state_dict() within an epoch needs enforce_ordering: which batches are still to come is "
+          "not known");
+    }
+    return detail::LoaderPosition{epoch_ - 1, generator_, given_, options_.batch_size}.to_value();
+  }
+  // The next begin() goes on from there: within an epoch it gives the rest of it, then epoch()
+  // counts this epoch as begun. The batches are those of a program that never stopped if the
+  // default generator is as it was (Checkpoint sees to that), dataset and sampler are the same, and
+  // the sampler draws random numbers only when it is reset. Throws ValueError for the state of
+  // something else; then nothing has changed.
+  void load_state_dict(const Value& state_dict) {
+    auto position = detail::LoaderPosition::from_value(state_dict, options_.batch_size);
+    epoch_ = position.epochs;
+    state_.reset();
+    resume_.reset();
+    if (position.generator.defined()) resume_ = std::move(position);
+  }
+
  private:
   // A job: what a worker needs, then what it made.
   struct Slot {
@@ -118,6 +160,23 @@ class DataLoader final : private detail::BatchSource<typename Dataset::BatchType
     std::optional<BatchType> batch;
     std::exception_ptr error;
   };
+
+  // Begins an epoch, or goes on with one.
+  void start_epoch(const std::optional<detail::LoaderPosition>& resume) {
+    const Tensor now = get_rng_state();
+    generator_ = resume ? resume->generator : now;
+    given_ = resume ? resume->batches : 0;
+    if (resume) set_rng_state(generator_);
+    epoch_seed_ = detail::peek_default_generator();
+    sampler_.reset(std::nullopt);
+    if (resume) set_rng_state(now);
+    ++epoch_;
+    drained_ = false;
+    for (batches_ = 0; batches_ < given_; ++batches_) {
+      std::optional<BatchRequestType> given_before;
+      if (!next_request(given_before)) detail::throw_short_epoch(batches_, given_);
+    }
+  }
 
   // Puts the next request of the sampler into `request`; false if the epoch is over.
   bool next_request(std::optional<BatchRequestType>& request) {
@@ -164,12 +223,14 @@ class DataLoader final : private detail::BatchSource<typename Dataset::BatchType
     if (!pool_) {
       std::optional<BatchRequestType> request;
       if (!next_request(request)) return std::nullopt;
+      ++given_;
       const ThreadSeedGuard guard(next_seed());
       return datasets_[0].get_batch(*request);
     }
     prefetch();
     const auto number = pool_->wait(options_.enforce_ordering, options_.timeout);
     if (!number) return std::nullopt;
+    ++given_;
     Slot done = std::exchange(slots_[*number], {});
     free_slots_.push_back(*number);
     prefetch();
@@ -185,7 +246,10 @@ class DataLoader final : private detail::BatchSource<typename Dataset::BatchType
   std::weak_ptr<detail::IteratorState<BatchType>> state_;
   uint64_t epoch_seed_ = 0;
   uint64_t epoch_ = 0;
-  uint64_t batches_ = 0;
+  uint64_t batches_ = 0;  // asked of the sampler in this epoch
+  uint64_t given_ = 0;    // to the iterator
+  Tensor generator_;      // the default generator's state when the epoch began
+  std::optional<detail::LoaderPosition> resume_;
   bool drained_ = true;
   bool joined_ = false;
   std::optional<detail::WorkerPool> pool_;  // last: its threads end before what they use

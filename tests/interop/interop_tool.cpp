@@ -2,7 +2,11 @@
 //
 //   interop_tool write DIR           one file of each kind in DIR; prints "name<TAB>description"
 //   interop_tool describe FILE...    prints the description of each, or "error: ..."
-//   interop_tool rewrite IN OUT...   loads each IN and saves it as OUT
+//   interop_tool describe-elements FILE...  the same without strides and storages; each file is
+//                                    loaded, mapped and opened, which must not differ
+//   interop_tool rewrite IN OUT...   loads each IN and saves it as OUT, with whole storages
+//   interop_tool rewrite-mapped IN OUT...  the same, each IN mapped
+//   interop_tool convert IN OUT...   the same without what the storages hold besides
 //   interop_tool train DIR           trains small nets; saves them, their optimizers and outputs
 //   interop_tool resume DIR          goes on from such files that PyTorch wrote
 //
@@ -33,6 +37,8 @@ std::string hex(const void* data, size_t size) {
 
 class Describer {
  public:
+  explicit Describer(bool elements_only = false) : elements_only_(elements_only) {}
+
   std::string operator()(const Value& value) {
     switch (value.kind()) {
       case Value::Kind::None:
@@ -56,7 +62,8 @@ class Describer {
         for (const auto& [key, item] : value.entries())
           text += (*this)(key) + ": " + (*this)(item) + ", ";
         text += '}';
-        return value.metadata().is_none() ? text : text + " _metadata " + (*this)(value.metadata());
+        const bool is_plain = elements_only_ || value.metadata().is_none();
+        return is_plain ? text : text + " _metadata " + (*this)(value.metadata());
       }
       default: {
         std::string text = value.is_list() ? "[" : "(";
@@ -68,6 +75,11 @@ class Describer {
 
  private:
   std::string tensor(const Tensor& x) {
+    if (elements_only_) {
+      const Tensor dense = x.contiguous();
+      return str("Tensor(", python_name(x.scalar_type()), ", ", x.sizes(), ", ",
+                 hex(dense.data_ptr(), dense.nbytes()), ")");
+    }
     const void* storage = x.storage().unsafeGetStorageImpl();
     const size_t number = storages_.emplace(storage, storages_.size()).first->second;
     const Tensor dense = x.detach().contiguous();
@@ -76,8 +88,23 @@ class Describer {
                x.requires_grad() ? ", grad" : "", ", ", hex(dense.data_ptr(), dense.nbytes()), ")");
   }
 
+  bool elements_only_;
   std::map<const void*, size_t> storages_;
 };
+
+std::string describe(const std::string& path) { return Describer()(load(path)); }
+
+std::string describe_elements(const std::string& path) {
+  const std::string text = Describer(true)(load(path));
+  const std::string mapped = Describer(true)(load(path, {.mmap = true}));
+  if (mapped != text) return "mapped, it is " + mapped;
+  const TensorFile file = open(path);
+  for (const TensorInfo& info : file.tensors()) {
+    const std::string one = Describer(true)(file.at(info.name));
+    if (text.find(one) == std::string::npos) return "opened, " + str(info) + " is " + one;
+  }
+  return text;
+}
 
 std::map<std::string, Value> cases() {
   manual_seed(1);
@@ -171,7 +198,8 @@ void for_each_optimizer(F&& f) {
 
 void write(const std::string& folder) {
   for (const auto& [name, value] : cases()) {
-    save(value, folder + "/" + name + ".pt", {.durable = false});
+    save(value, folder + "/" + name + ".pt",
+         {.durable = false, .keep_storage = name == "view_alone"});
     std::cout << name << '\t' << Describer()(value) << '\n';
     const bool flat = name.starts_with("dtype_") || name == "zero_dim" || name == "expanded";
     if (flat) save(Value::dict({{"t", value}}), folder + "/" + name + ".safetensors");
@@ -215,26 +243,30 @@ void resume(const std::string& folder) {
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const std::string command = arguments.empty() ? "" : arguments[0];
+  const bool is_copy = command.starts_with("rewrite") || command == "convert";
   if (command == "write" && argc == 3) {
     write(arguments[1]);
   } else if (command == "train" && argc == 3) {
     train(arguments[1]);
   } else if (command == "resume" && argc == 3) {
     resume(arguments[1]);
-  } else if (command == "describe" || (command == "rewrite" && argc % 2 == 0)) {
+  } else if (command.starts_with("describe") || (is_copy && argc % 2 == 0)) {
     for (size_t i = 1; i < arguments.size(); ++i) {
       try {
-        const Value value = load(arguments[i]);
-        if (command == "describe") std::cout << Describer()(value) << '\n';
-        if (command == "rewrite") save(value, arguments[++i], {.durable = false});
+        if (command == "describe") std::cout << describe(arguments[i]) << '\n';
+        if (command == "describe-elements") std::cout << describe_elements(arguments[i]) << '\n';
+        if (is_copy) {
+          const Value value = load(arguments[i++], {.mmap = command == "rewrite-mapped"});
+          save(value, arguments[i], {.durable = false, .keep_storage = command != "convert"});
+        }
       } catch (const Error& error) {
         std::cout << "error: " << error.what() << '\n';
       }
     }
   } else {
-    std::fprintf(
-        stderr,
-        "usage: interop_tool write|train|resume DIR, describe FILE..., rewrite IN OUT...\n");
+    std::fprintf(stderr,
+                 "usage: interop_tool write|train|resume DIR, describe|describe-elements FILE..., "
+                 "rewrite|rewrite-mapped|convert IN OUT...\n");
     return 2;
   }
   return 0;

@@ -180,8 +180,11 @@ def write_refused(folder):
     for name, (value, word) in cases.items():
         torch.save(value, folder / name)
         files.append((folder / name, word))
-    torch.save([1], folder / "legacy.pt", _use_new_zipfile_serialization=False)
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), folder / "script.pt")
-    numpy.save(folder / "array.npy", numpy.zeros(2))
-    return files + [(folder / "legacy.pt", "legacy"), (folder / "script.pt", "TorchScript"),
-                    (folder / "array.npy", "NumPy")]
+    numpy.save(folder / "objects.npy", numpy.array([{}], dtype=object), allow_pickle=True)
+    numpy.save(folder / "complex.npy", numpy.zeros(2, dtype=numpy.complex64))
+    torch.save(torch.nn.Linear(2, 2), folder / "legacy_module.pt",
+               _use_new_zipfile_serialization=False)
+    return files + [(folder / "script.pt", "TorchScript"), (folder / "objects.npy", "object"),
+                    (folder / "complex.npy", "unsupported"),
+                    (folder / "legacy_module.pt", "state_dict")]

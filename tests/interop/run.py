@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Exchanges files with PyTorch in both directions and compares everything that must survive them.
 
-usage: build/venv/bin/python tests/interop/run.py [--tool build/release/tests/interop_tool]
+usage: build/venv/bin/python tests/interop/run.py [--tool interop_tool] [--large]
 
 Prints one line per failed check and a summary; the exit status is 0 when every check passed.
 """
 import argparse
+import json
 import pathlib
 import struct
 import subprocess
@@ -17,16 +18,18 @@ from collections import OrderedDict
 import safetensors.torch
 import torch
 
+import matrix
 import objects
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Describer:
-    """The same text as the tool's describe, from Python's objects."""
+    """The same text as the tool's describe, or describe-elements, from Python's objects."""
 
-    def __init__(self):
+    def __init__(self, elements_only=False):
         self.storages = {}
+        self.elements_only = elements_only
 
     def __call__(self, obj):
         if obj is None or isinstance(obj, (bool, int)):
@@ -53,6 +56,8 @@ class Describer:
         number = self.storages.setdefault(storage._cdata, len(self.storages))
         dense = x.detach().clone(memory_format=torch.contiguous_format).reshape(-1)
         data = bytes(dense.view(torch.uint8).numpy()) if dense.numel() else b""
+        if self.elements_only:
+            return f"Tensor({str(x.dtype)[6:]}, {list(x.shape)}, {data.hex()})"
         grad = ", grad" if x.requires_grad else ""
         place = f"offset {x.storage_offset()}, storage {number} of {storage.nbytes()}"
         return (f"Tensor({str(x.dtype)[6:]}, {list(x.shape)}, {list(x.stride())}, {place}{grad}, "
@@ -156,6 +161,13 @@ class Exchange:
             if name not in objects.REWRITTEN_DIFFERENTLY:
                 self.same_bytes(f"{name} rewritten by Tarn", path, other)
 
+        for name, value in cases.items():
+            torch.save(value, folder / f"{name}.old.pt", _use_new_zipfile_serialization=False)
+        paths = [folder / f"{name}.old.pt" for name in cases]
+        for name, text in zip(cases, self.run("describe", *paths), strict=True):
+            self.equal(f"Tarn's load of {name} in the legacy format", text,
+                       Describer()(cases[name]))
+
         variants = objects.write_variants(folder)
         lines = self.run("describe", *[path for path, _ in variants])
         for (path, value), text in zip(variants, lines, strict=True):
@@ -165,6 +177,51 @@ class Exchange:
         for (path, word), text in zip(refused, lines, strict=True):
             self.check(f"Tarn refuses {path.name}", text.startswith("error: ") and word in text,
                        text[:300])
+
+    def containers(self):
+        """Every dtype, shape and layout in every container, in both directions."""
+        folder = self.folder / "containers"
+        folder.mkdir()
+        cases = matrix.write(folder)
+        lines = self.run("describe-elements", *[case.path for case in cases])
+        for case, text in zip(cases, lines, strict=True):
+            self.equal(f"Tarn's load of {case.path.name}", text, Describer(True)(case.value))
+        copies = [case.path.with_name("tarn_" + case.path.name) for case in cases]
+        pairs = zip(cases, copies)
+        self.run("convert", *[path for case, copy in pairs for path in (case.source, copy)])
+        for case, copy in zip(cases, copies):
+            self.equal(f"Python's load of {copy.name}", Describer(True)(matrix.read(copy)),
+                       Describer(True)(case.value))
+            if case.same_bytes:
+                self.same_bytes(f"Tarn's bytes of {case.path.name}", copy, case.path)
+
+    def large(self):
+        """Archives of more than 65,535 records and of more than 4 GiB, in both directions."""
+        folder = self.folder / "large"
+        (folder / "again").mkdir(parents=True)
+        path, other, flat = folder / "x.pt", folder / "again/x.pt", folder / "flat.safetensors"
+        torch.save([torch.full((1,), i) for i in range(70000)], path)
+        self.run("rewrite", path, other)
+        self.same_bytes("70,000 records rewritten by Tarn", path, other)
+        self.check("70,000 records", len(torch.load(other)) == 70000)
+
+        size = (4 << 30) + 64
+        header = json.dumps({"a": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]},
+                             "b": {"dtype": "U8", "shape": [3], "data_offsets": [size, size + 3]}})
+        header = header.ljust(-len(header) % 8 + len(header)).encode()
+        with open(flat, "wb") as file:
+            file.write(struct.pack("<Q", len(header)) + header)
+            file.seek(size, 1)
+            file.write(b"\x01\x02\x03")
+        torch.save(safetensors.torch.load_file(flat), path)
+        self.run("rewrite-mapped", path, other)
+        with open(path, "rb") as a, open(other, "rb") as b:
+            same = True
+            while same and (piece := a.read(1 << 24)):
+                same = piece == b.read(1 << 24)
+            self.check("4 GiB rewritten by Tarn", same and not b.read(1))
+        value = torch.load(other, mmap=True)
+        self.check("beyond 4 GiB", value["b"].tolist() == [1, 2, 3] and len(value["a"]) == size)
 
     def modules(self):
         folder = self.folder / "train"
@@ -219,6 +276,8 @@ class Exchange:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tool", default=ROOT / "build/release/tests/interop_tool")
+    parser.add_argument("--large", action="store_true",
+                        help="also archives of more than 4 GiB: needs 15 GB of disk, 10 of memory")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # PyTorch's deprecations of what Tarn must refuse
@@ -226,7 +285,10 @@ def main():
         exchange = Exchange(arguments.tool, pathlib.Path(folder))
         exchange.tarn_to_python()
         exchange.python_to_tarn()
+        exchange.containers()
         exchange.modules()
+        if arguments.large:
+            exchange.large()
     print(f"interop with PyTorch {torch.__version__}: {exchange.passed} checks passed, "
           f"{exchange.failed} failed")
     return 1 if exchange.failed or not exchange.passed else 0

@@ -258,6 +258,18 @@ TEST_CASE("many members, names beyond ASCII and a path without extension are fin
   }
 }
 
+TEST_CASE("more members than a classic zip directory can count are fine") {
+  const Scratch scratch;
+  const Tensor one = make_tensor<uint8_t>({7}, {1});
+  Value list = Value::list();
+  for (int i = 0; i < 66'000; ++i)
+    list.push_back(i == 65'999 ? one : make_tensor<uint8_t>({}, {0}));
+  save(list, scratch / "many.pt", {.durable = false});
+  CHECK(tarn::list(scratch / "many.pt").size() == 66'000);
+  CHECK(elements<uint8_t>(load(scratch / "many.pt").to_tensors().back()) ==
+        std::vector<uint8_t>{7});
+}
+
 TEST_CASE("several threads save to one path and load from it at once") {
   const Scratch scratch;
   const std::string path = scratch / "shared";

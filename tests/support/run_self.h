@@ -14,11 +14,22 @@ namespace tarn::testing {
 
 struct ChildResult {
   int status = -1;     // exit status, or 128 + the signal that ended it
-  std::string output;  // standard output and error together
+  std::string output;  // of run_self(): standard output and error together
 };
 
 inline int exit_status(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+inline ChildResult run_command(const std::string& command) {
+  std::array<char, 4096> buffer{};
+  FILE* pipe = popen(command.c_str(), "r");
+  if (!pipe) return {};
+  ChildResult result;
+  while (size_t n = fread(buffer.data(), 1, buffer.size(), pipe))
+    result.output.append(buffer.data(), n);
+  result.status = exit_status(pclose(pipe));
+  return result;
 }
 
 // `tag` names the hidden test, such as "[child-oom]" for TEST_CASE("...", "[.][child-oom]").
@@ -28,14 +39,7 @@ inline ChildResult run_self(const std::string& tag, const std::string& environme
   const ssize_t length = readlink("/proc/self/exe", buffer.data(), buffer.size());
   if (length <= 0) return {};
   const std::string program(buffer.data(), static_cast<size_t>(length));
-  const std::string command = environment + " '" + program + "' '" + tag + "' 2>&1";
-  FILE* pipe = popen(command.c_str(), "r");
-  if (!pipe) return {};
-  ChildResult result;
-  while (size_t n = fread(buffer.data(), 1, buffer.size(), pipe))
-    result.output.append(buffer.data(), n);
-  result.status = exit_status(pclose(pipe));
-  return result;
+  return run_command(environment + " '" + program + "' '" + tag + "' 2>&1");
 }
 
 // Runs f() in a copy of this process and exits with the status it returns, as a program does; an
