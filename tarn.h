@@ -16,6 +16,7 @@
 #include "tarn/device/allocator.h"
 #include "tarn/device/check.h"
 #include "tarn/device/cuda.h"
+#include "tarn/device/cuda_graph.h"
 #include "tarn/device/device.h"
 #include "tarn/device/parallel.h"
 #include "tarn/io/checkpoint_manager.h"

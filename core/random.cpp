@@ -5,8 +5,11 @@
 #include <limits>
 #include <memory>
 #include <random>
+#include <utility>
+#include <vector>
 
 #include "tarn/core/factories.h"
+#include "tarn/device/capture.h"
 #include "tarn/device/cuda.h"
 
 namespace tarn {
@@ -115,9 +118,42 @@ Defaults& defaults() {
 
 thread_local constinit ThreadSeedGuard* seed_guard = nullptr;
 
+// What a captured step draws from: it begins, when replayed, where the generator then is, and takes
+// the generator along. The generator itself is not touched by the capture.
+RandomEngine& captured_engine(Generator& generator) {
+  struct Known {
+    Generator* generator;
+    std::shared_ptr<RandomEngine> engine;
+  };
+  thread_local uint64_t capture = 0;
+  thread_local std::vector<Known> known;
+  if (std::exchange(capture, cuda::capture_id()) != cuda::capture_id()) known.clear();
+  for (const Known& k : known) {
+    if (k.generator == &generator) return *k.engine;
+  }
+  const auto engine = std::make_shared<RandomEngine>(0);
+  cuda::each_replay({}, [&generator, engine] {
+    const std::lock_guard lock(generator.mutex());
+    RandomEngine& source = generator.engine();
+    const CounterBase base{source.seed, source.offset};
+    engine->on_device = static_cast<const CounterBase*>(cuda::graph_value(&base, sizeof base));
+    if (cuda::is_before_replay()) source.offset += engine->offset;
+  });
+  known.push_back({&generator, engine});
+  return *engine;
+}
+
+// A seed would be set once, and not in each replay.
+void check_may_seed(const char* op, Device device) {
+  if (device.is_cuda()) {
+    cuda::check_not_capturing(op, "it happens once, not in each step. HINT: call it between steps");
+  }
+}
+
 }  // namespace
 
 void Generator::manual_seed(uint64_t seed) {
+  check_may_seed("manual_seed", device_);
   const std::lock_guard lock(mutex_);
   engine_.reseed(seed);
 }
@@ -140,6 +176,7 @@ Tensor Generator::get_state() const {
 }
 
 void Generator::set_state(const Tensor& state) {
+  check_may_seed("set_state", device_);
   RandomEngine engine;
   if (device_.is_cuda()) {
     const auto s = from_bytes<CudaState>(state, device_);
@@ -217,6 +254,8 @@ void detail::draw(const char* op, const Tensor& out, RandomKind kind, double a, 
         str("[", op, "] the tensor is on ", out.device(), ", the generator on ", source.device()));
   }
   if (out.numel() == 0) return;
+  const bool captured = out.device().is_cuda() && cuda::capture_id() != 0;
+  RandomEngine& engine = captured ? captured_engine(source) : source.engine();
   const std::lock_guard lock(source.mutex());
   table.random({.out = out.impl().view(),
                 .kind = kind,
@@ -224,7 +263,7 @@ void detail::draw(const char* op, const Tensor& out, RandomKind kind, double a, 
                 .b = b,
                 .low = low,
                 .high = high,
-                .engine = &source.engine()});
+                .engine = &engine});
 }
 
 void detail::check_integer_range(const char* op, ScalarType dtype, int64_t low, int64_t high) {

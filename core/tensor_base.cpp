@@ -5,6 +5,7 @@
 #include "tarn/core/factories.h"
 #include "tarn/core/grad_state.h"
 #include "tarn/core/shape.h"
+#include "tarn/device/capture.h"
 
 namespace tarn {
 
@@ -105,6 +106,7 @@ std::string TensorBase::toString() const {
 
 Scalar TensorBase::item() const {
   TARN_CHECK(numel() == 1, "a Tensor with ", numel(), " elements cannot be converted to Scalar");
+  if (is_cuda()) cuda::check_not_capturing("item");
   const Tensor host = static_cast<const Tensor&>(*this).to(Device(kCPU));
   return visit(dtype(),
                [&](auto tag) { return Scalar(*static_cast<decltype(tag)*>(host.data_ptr())); });

@@ -72,6 +72,7 @@ class Stream {
 
  private:
   friend Stream current_stream(int64_t device);
+  friend class OwnStream;
   Stream(int64_t device, void* handle) : device_(device), handle_(handle) {}
   int64_t device_;
   void* handle_;

@@ -1,7 +1,10 @@
-// device/cuda.h and device/memory.h where Tarn is built without CUDA.
+// device/cuda.h, device/cuda_graph.h, device/capture.h and device/memory.h where Tarn is built
+// without CUDA.
 #if !TARN_CUDA
 #include "tarn/device/cuda.h"
 
+#include "tarn/device/capture.h"
+#include "tarn/device/cuda_graph.h"
 #include "tarn/device/memory.h"
 
 namespace tarn {
@@ -40,6 +43,18 @@ StreamGuard::StreamGuard(const Stream& stream) : stream_(stream), outer_(nullptr
 }
 StreamGuard::~StreamGuard() { static_cast<void>(outer_); }
 void record_stream(void*, const Stream& stream) { fail(stream.device().index()); }
+
+struct CUDAGraph::Recording {};
+CUDAGraph::CUDAGraph(int64_t device) : device_(static_cast<int>(device)) { fail(device_); }
+CUDAGraph::~CUDAGraph() = default;
+void CUDAGraph::capture(const std::function<void()>&) { fail(device_); }
+void CUDAGraph::replay() { fail(device_); }
+bool is_current_stream_capturing() noexcept { return false; }
+uint64_t capture_id() noexcept { return 0; }
+void check_not_capturing(const char*, const char*) {}
+void each_replay(std::function<void()>, std::function<void()>) {}
+const void* graph_value(const void*, size_t) { return nullptr; }
+bool is_before_replay() noexcept { return false; }
 
 }  // namespace cuda
 }  // namespace tarn

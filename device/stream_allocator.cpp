@@ -1,6 +1,7 @@
 #include "tarn/device/stream_allocator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "tarn/device/check.h"
 
@@ -23,28 +24,30 @@ bool StreamAllocator::BySize::operator()(const Block* a, const Block* b) const {
   return a->size != b->size ? a->size < b->size : a->memory < b->memory;
 }
 
+bool StreamAllocator::is_whole(const Block& block) { return !block.before && !block.behind; }
+
 StreamAllocator::~StreamAllocator() { trim(); }
 
-StreamAllocator::Arena& StreamAllocator::arena(void* stream, bool small) {
+StreamAllocator::Arena& StreamAllocator::arena(void* stream, bool small, uint64_t pool) {
   for (const auto& known : arenas_) {
-    if (known->stream == stream && known->small == small) return *known;
+    if (known->stream == stream && known->small == small && known->pool == pool) return *known;
   }
-  return *arenas_.emplace_back(new Arena{stream, small, {}});
+  return *arenas_.emplace_back(new Arena{stream, small, pool, pool != 0 || !direct_});
 }
 
-void* StreamAllocator::allocate(size_t bytes, void* stream) {
+void* StreamAllocator::allocate(size_t bytes, void* stream, uint64_t pool) {
   if (bytes > SIZE_MAX / 2) return nullptr;
   const std::lock_guard lock(mutex_);
   collect(/*wait=*/false);
-  const size_t size = direct_ ? bytes : round_up(bytes, kUnit);
-  Arena& own = arena(stream, size <= kSmall);
+  Arena& own = arena(stream, bytes <= kSmall, pool);
+  const size_t size = own.caches ? round_up(bytes, kUnit) : bytes;
   Block* block = take(own, size);
   if (!block) block = map_segment(own, size);
   if (!block) {
     // Blocks that were waited for may fit now, and what others cached is free memory.
     collect(/*wait=*/true);
     block = take(own, size);
-    if (!block && unmap_cached() > 0) block = map_segment(own, size);
+    if (!block && unmap_cached(/*pool=*/0) > 0) block = map_segment(own, size);
   }
   if (!block) return nullptr;
   split(*block, size);
@@ -64,14 +67,16 @@ StreamAllocator::Block* StreamAllocator::take(Arena& arena, size_t size) {
 }
 
 StreamAllocator::Block* StreamAllocator::map_segment(Arena& arena, size_t size) {
-  const size_t least = direct_ ? size : round_up(size, arena.small ? kSmallSegment : kStep);
-  const size_t usual = direct_ || arena.small || size >= kShared ? least : kLargeSegment;
+  const bool alone = !arena.caches;
+  const size_t least = alone ? size : round_up(size, arena.small ? kSmallSegment : kStep);
+  const size_t usual = alone || arena.small || size >= kShared ? least : kLargeSegment;
   size_t segment = usual;
   void* memory = device_.map(segment);
   if (!memory && least < usual) memory = device_.map(segment = least);
   if (!memory) return nullptr;
   auto& block = blocks_[memory];
   block = std::make_unique<Block>(Block{memory, segment, &arena});
+  ++arena.segments;
   counts_.reserved += segment;
   counts_.peak_reserved = std::max(counts_.peak_reserved, counts_.reserved);
   return block.get();
@@ -98,6 +103,9 @@ void StreamAllocator::deallocate(void* memory) {
   Block* const block = found->second.get();
   block->live = false;
   counts_.allocated -= block->size;
+  Arena& own = *block->arena;
+  if (own.pool != 0 && own.caches && !block->other_streams.empty())
+    return own.held.push_back(block);
   for (void* stream : block->other_streams) {
     if (void* event = device_.record(stream)) {
       awaited_.push_back({event, block});
@@ -138,13 +146,14 @@ void StreamAllocator::give_back(Block* block) {
     blocks_.erase(block->memory);
     block = before;
   }
-  if (direct_) return unmap(block);
+  if (!block->arena->caches && is_whole(*block)) return unmap(block);
   free.insert(block);
 }
 
 void StreamAllocator::unmap(Block* block) {
   device_.unmap(block->memory);
   counts_.reserved -= block->size;
+  --block->arena->segments;
   blocks_.erase(block->memory);
 }
 
@@ -163,12 +172,13 @@ void StreamAllocator::collect(bool wait) {
   }
 }
 
-size_t StreamAllocator::unmap_cached() {
+size_t StreamAllocator::unmap_cached(uint64_t pool) {
   const size_t before = counts_.reserved;
   for (const auto& arena : arenas_) {
+    if (arena->pool != pool) continue;
     for (auto i = arena->free.begin(); i != arena->free.end();) {
       Block* const block = *i;
-      const bool whole = !block->before && !block->behind;
+      const bool whole = is_whole(*block);
       i = whole ? arena->free.erase(i) : std::next(i);
       if (whole) unmap(block);
     }
@@ -179,7 +189,26 @@ size_t StreamAllocator::unmap_cached() {
 size_t StreamAllocator::trim() {
   const std::lock_guard lock(mutex_);
   collect(/*wait=*/true);
-  return unmap_cached();
+  return unmap_cached(/*pool=*/0);
+}
+
+uint64_t StreamAllocator::make_pool() {
+  const std::lock_guard lock(mutex_);
+  return ++last_pool_;
+}
+
+void StreamAllocator::release_pool(uint64_t pool) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& arena : arenas_) {
+    if (arena->pool != pool) continue;
+    arena->caches = false;
+    for (Block* const block : std::exchange(arena->held, {})) give_back(block);
+  }
+  unmap_cached(pool);
+  // What was released earlier may have lost its last block since.
+  std::erase_if(arenas_, [](const auto& arena) {
+    return arena->pool != 0 && !arena->caches && arena->segments == 0;
+  });
 }
 
 StreamAllocator::Counts StreamAllocator::counts() const {

@@ -9,8 +9,12 @@
 // Requests are rounded up to 512 bytes. Those up to 1 MiB are cut from segments of 2 MiB, larger
 // ones from segments of 20 MiB or, from 10 MiB on, of their own size in steps of 2 MiB. The
 // smallest free block that fits is split, and freed neighbours are merged.
+//
+// What is allocated while a graph is captured comes from a pool of its own, whose memory nobody
+// else is given as long as the graph may be replayed.
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -46,14 +50,21 @@ class StreamAllocator {
   StreamAllocator& operator=(const StreamAllocator&) = delete;
 
   // `bytes` > 0, for work on `stream`; 512-byte aligned if the device's memory is. When the device
-  // refuses, all that is cached is given back and the request tried again; then nullptr.
-  void* allocate(size_t bytes, void* stream);
+  // refuses, all that is cached is given back and the request tried again; then nullptr. `pool`: 0
+  // for the memory that all share, or one of make_pool(), where `direct` does not hold.
+  void* allocate(size_t bytes, void* stream, uint64_t pool = 0);
   // Throws Error if `block` is not live: freed twice, or not from here.
   void deallocate(void* block);
   // Work on `stream`, enqueued by the time the block is freed, uses it as well.
   void record_stream(void* block, void* stream);
-  // Waits for blocks that other streams use and gives all cached segments back; their size.
+  // Waits for blocks that other streams use and gives all cached segments back, but those of pools;
+  // their size.
   size_t trim();
+
+  uint64_t make_pool();
+  // Gives the pool's memory back to the device, live blocks once they are freed. No work that uses
+  // freed ones may be left.
+  void release_pool(uint64_t pool);
 
   struct Counts {
     size_t allocated = 0;  // live blocks, rounded up
@@ -68,11 +79,15 @@ class StreamAllocator {
   struct BySize {
     bool operator()(const Block* a, const Block* b) const;
   };
-  // The free blocks of one stream, of small or of large segments.
+  // The free blocks of one stream and pool, of small or of large segments.
   struct Arena {
     void* stream;
     bool small;
-    std::set<Block*, BySize> free;
+    uint64_t pool;
+    bool caches;
+    std::set<Block*, BySize> free{};
+    std::vector<Block*> held{};  // of a pool: freed, but other streams may use them in replays
+    size_t segments = 0;
   };
   struct Block {
     void* memory;
@@ -89,14 +104,16 @@ class StreamAllocator {
     Block* block;
   };
 
-  Arena& arena(void* stream, bool small);
+  // Whether the block is all of its segment.
+  static bool is_whole(const Block& block);
+  Arena& arena(void* stream, bool small, uint64_t pool);
   Block* take(Arena& arena, size_t size);
   Block* map_segment(Arena& arena, size_t size);
   void split(Block& block, size_t size);
   void give_back(Block* block);
   void unmap(Block* block);
   void collect(bool wait);
-  size_t unmap_cached();
+  size_t unmap_cached(uint64_t pool);
 
   DeviceMemory& device_;
   const bool direct_;
@@ -104,6 +121,7 @@ class StreamAllocator {
   std::vector<std::unique_ptr<Arena>> arenas_;
   std::unordered_map<void*, std::unique_ptr<Block>> blocks_;  // live, awaited and free
   std::deque<Awaited> awaited_;
+  uint64_t last_pool_ = 0;
   Counts counts_;
 };
 

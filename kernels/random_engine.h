@@ -9,12 +9,15 @@ namespace tarn {
 
 // From where a kernel of a counter-based generator (Philox on CUDA) draws. Positions count the
 // 32-bit numbers of a subsequence.
-struct CounterState {
+struct CounterBase {
   uint64_t seed;
   uint64_t offset;
-  // Added to `offset`, unless null: device memory, read when the kernel runs. A CUDA graph keeps
-  // its position there, so that each replay draws new numbers.
-  const uint64_t* device_offset;
+};
+struct CounterState {
+  CounterBase base;
+  // Unless null: device memory, read when the kernel runs, whose seed holds and whose offset is
+  // added. A CUDA graph keeps its position there, so that each replay draws new numbers.
+  const CounterBase* on_device;
 };
 
 // MT19937 drawn from exactly as PyTorch's CPU generator does, so that one seed gives the same
@@ -44,14 +47,14 @@ struct RandomEngine {
   // The numbers [offset, offset + count) of every subsequence; what follows starts at a multiple of
   // four, which is what Philox makes at once.
   CounterState take(uint64_t count) {
-    const CounterState state{seed, offset, device_offset};
+    const CounterState state{{seed, offset}, on_device};
     offset += (count + 3) / 4 * 4;
     return state;
   }
 
   uint64_t seed = 0;
   uint64_t offset = 0;
-  const uint64_t* device_offset = nullptr;
+  const CounterBase* on_device = nullptr;
   MersenneTwister twister;
   // Box-Muller makes numbers in pairs; the second waits here.
   bool has_next_normal = false;

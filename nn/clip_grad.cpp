@@ -17,29 +17,24 @@ std::vector<Tensor> gradients(const std::vector<Tensor>& parameters) {
   return grads;
 }
 
-// The norm of the vector of these norms, itself a norm of all elements.
-double combine(const std::vector<double>& norms, double norm_type) {
-  double total = 0;
-  for (const double norm : norms) {
-    if (std::isnan(norm)) return norm;
-    total = std::isinf(norm_type) ? std::max(total, norm) : total + std::pow(norm, norm_type);
-  }
-  return std::isinf(norm_type) ? total : std::pow(total, 1 / norm_type);
-}
-
 }  // namespace
 
-double clip_grad_norm_(const std::vector<Tensor>& parameters, double max_norm, double norm_type,
-                       bool error_if_nonfinite) {
+Norm clip_grad_norm_(const std::vector<Tensor>& parameters, double max_norm, double norm_type,
+                     bool error_if_nonfinite) {
   if (!(norm_type > 0))
     throw ValueError(str("[clip_grad_norm_] norm_type must be positive, got ", norm_type));
   NoGradGuard no_grad;
-  const std::vector<Tensor> grads = gradients(parameters);
-  std::vector<double> norms;
+  std::vector<Tensor> grads = gradients(parameters);
+  std::erase_if(grads, [](const Tensor& g) { return g.numel() == 0; });
+  if (grads.empty()) return Norm(zeros({}));
+  const auto is_double = [](const Tensor& g) { return g.dtype() == kDouble; };
+  const ScalarType dtype = std::any_of(grads.begin(), grads.end(), is_double) ? kDouble : kFloat;
+  // The norm of the norms is the norm of all elements.
+  std::vector<Tensor> norms;
   for (const Tensor& g : grads)
-    norms.push_back(g.numel() > 0 ? g.norm(norm_type).item<double>() : 0);
-  const double total = combine(norms, norm_type);
-  if (error_if_nonfinite && !std::isfinite(total)) {
+    norms.push_back(g.norm(norm_type).to(grads.front().device(), dtype));
+  const Tensor total = stack(norms).norm(norm_type);
+  if (error_if_nonfinite && !std::isfinite(total.item<double>())) {
     throw ValueError(str("The total norm of order ", norm_type,
                          " for gradients from `parameters` is non-finite, so it cannot be "
                          "clipped. To disable this error and scale the gradients with the "
@@ -47,14 +42,15 @@ double clip_grad_norm_(const std::vector<Tensor>& parameters, double max_norm, d
                          "`error_if_nonfinite=false`"));
   }
   // PyTorch's guard against a norm of 0. A norm of NaN makes all gradients NaN.
-  const double scale = max_norm / (total + 1e-6);
-  if (scale >= 1) return total;
-  for (const Tensor& g : grads) g.mul_(scale);
-  return total;
+  const Tensor scale = (max_norm / (total + 1e-6)).clamp_max(1);
+  if (scale.is_cuda() || scale.item<double>() != 1) {
+    for (const Tensor& g : grads) g.mul_(scale.to(g.device()));
+  }
+  return Norm(total);
 }
 
-double clip_grad_norm_(const Tensor& parameter, double max_norm, double norm_type,
-                       bool error_if_nonfinite) {
+Norm clip_grad_norm_(const Tensor& parameter, double max_norm, double norm_type,
+                     bool error_if_nonfinite) {
   return clip_grad_norm_(std::vector<Tensor>{parameter}, max_norm, norm_type, error_if_nonfinite);
 }
 

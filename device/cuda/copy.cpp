@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "tarn/device/capture.h"
 #include "tarn/device/cuda/fault.h"
+#include "tarn/device/cuda/graph.h"
 #include "tarn/device/cuda/made_once.h"
 #include "tarn/device/cuda/memory.h"
 #include "tarn/device/cuda/runtime.h"
@@ -175,11 +177,18 @@ Way way(int to_device, int from_device) {
 }  // namespace
 
 void read_back(void* host, const void* device, size_t bytes) {
+  check_not_capturing("copy to the CPU");
   staging(bytes).read_back(host, device, bytes, stream());
   throw_fault(selected());
 }
 
 void send(void* device, const void* host, size_t bytes) {
+  if (capture_id() != 0) [[unlikely]] {
+    const cudaStream_t to = stream();
+    TARN_CUDA_CHECK(
+        cudaMemcpyAsync(device, keep_for_graph(host, bytes), bytes, cudaMemcpyHostToDevice, to));
+    return;
+  }
   staging(bytes).send(device, host, bytes, stream());
 }
 

@@ -3,7 +3,9 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "tarn/device/capture.h"
 #include "tarn/device/cuda.h"
+#include "tarn/device/cuda/graph.h"
 #include "tarn/device/cuda/made_once.h"
 #include "tarn/device/cuda/runtime.h"
 #include "tarn/device/stream_allocator.h"
@@ -86,7 +88,7 @@ detail::StreamAllocator::Counts counts(int64_t device) {
 void* allocate(size_t bytes, int device) {
   select(device);
   if (bytes == 0) return nullptr;
-  void* block = pool(device).blocks.allocate(bytes, stream());
+  void* block = pool(device).blocks.allocate(bytes, stream(), capture_pool());
   if (!block) throw_out_of_memory(bytes, device);
   return block;
 }
@@ -95,6 +97,10 @@ void deallocate(void* block, int device) noexcept {
   if (!block) return;
   pool(device).blocks.deallocate(block);
 }
+
+void trim(int device) { pool(device).blocks.trim(); }
+uint64_t make_pool(int device) { return pool(device).blocks.make_pool(); }
+void release_pool(uint64_t id, int device) { pool(device).blocks.release_pool(id); }
 
 Scratch::Scratch(size_t bytes) : data_(allocate(bytes, selected())), device_(selected()) {}
 
@@ -110,6 +116,7 @@ void reset_peak_memory_stats(int64_t device) {
 
 void empty_cache() {
   static_cast<void>(device_or_current(-1));
+  check_not_capturing("empty_cache");
   for (int device = 0; device < kMaxDevices; ++device) {
     if (Pool* known = pools.find(device)) known->blocks.trim();
   }

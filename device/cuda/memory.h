@@ -2,12 +2,18 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace tarn::cuda {
 
 // For the calling thread's stream of cuda:`device`, which becomes the selected device.
 void* allocate(size_t bytes, int device);
 void deallocate(void* block, int device) noexcept;
+// Gives what the device's memory has cached back to it.
+void trim(int device);
+// device/stream_allocator.h's, of the device.
+uint64_t make_pool(int device);
+void release_pool(uint64_t pool, int device);
 
 // Between two CUDA devices, or within one; ordered with the thread's streams of both. Two devices
 // talk directly once a first copy between them has arrived whole, else through CPU memory: some

@@ -4,9 +4,12 @@
 #include <array>
 #include <memory>
 #include <mutex>
+#include <vector>
 
+#include "tarn/device/capture.h"
 #include "tarn/device/cuda.h"
 #include "tarn/device/cuda/fault.h"
+#include "tarn/device/cuda/graph.h"
 #include "tarn/device/cuda/made_once.h"
 #include "tarn/device/memory.h"
 
@@ -49,6 +52,7 @@ struct DeviceState {
   std::mutex mutex;
   std::array<cudaStream_t, kPoolStreams> pool{};
   size_t next_in_pool = 0;
+  std::vector<cudaStream_t> idle;  // that an OwnStream has left
 
   explicit DeviceState(int index) {
     TARN_CUDA_CHECK(
@@ -102,8 +106,11 @@ SelectGuard::~SelectGuard() {
 }
 
 cudaStream_t stream_of(int index) {
-  if (stream_guard) [[unlikely]]
-    return static_cast<cudaStream_t>(current_stream(index).stream());
+  if (stream_guard) [[unlikely]] {
+    const auto stream = static_cast<cudaStream_t>(current_stream(index).stream());
+    check_captured(stream, index);
+    return stream;
+  }
   return state(index).stream;
 }
 
@@ -130,6 +137,7 @@ void set_device(int64_t index) {
 
 void synchronize(int64_t device) {
   const SelectGuard guard(device_or_current(device));
+  check_not_capturing("synchronize");
   TARN_CUDA_CHECK(cudaDeviceSynchronize());
   throw_fault(selected());
 }
@@ -145,14 +153,34 @@ Stream::Stream(int64_t device) : device_(device_or_current(device)) {
 }
 
 void Stream::synchronize() const {
+  check_not_capturing("synchronize");
   TARN_CUDA_CHECK(cudaStreamSynchronize(static_cast<cudaStream_t>(handle_)));
   throw_fault(static_cast<int>(device_));
 }
 
 bool Stream::query() const {
+  check_not_capturing("query");
   const cudaError_t error = cudaStreamQuery(static_cast<cudaStream_t>(handle_));
   if (error != cudaSuccess && error != cudaErrorNotReady) fail(error, "cudaStreamQuery");
   return error == cudaSuccess;
+}
+
+OwnStream::OwnStream(int device) : stream_(current_stream(device)) {
+  DeviceState& own = state(device);
+  const SelectGuard guard(device);
+  const std::lock_guard lock(own.mutex);
+  if (own.idle.empty()) {
+    stream_.handle_ = new_stream();
+  } else {
+    stream_.handle_ = own.idle.back();
+    own.idle.pop_back();
+  }
+}
+
+OwnStream::~OwnStream() {
+  DeviceState& own = state(static_cast<int>(stream_.device_));
+  const std::lock_guard lock(own.mutex);
+  own.idle.push_back(static_cast<cudaStream_t>(stream_.handle_));
 }
 
 void Stream::wait_stream(const Stream& other) const {

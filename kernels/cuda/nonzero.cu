@@ -1,5 +1,6 @@
 // Counting and listing the elements that are not zero. Each tile of elements in row-major order is
 // counted, the counts are scanned, and each tile writes its coordinates behind those before it.
+#include "tarn/device/capture.h"
 #include "tarn/kernels/cuda/block_scan.h"
 #include "tarn/kernels/cuda/kernels.h"
 #include "tarn/kernels/cuda/radix_sort.h"
@@ -109,6 +110,7 @@ class TileCounts {
 }  // namespace
 
 int64_t count_nonzero(const View& x) {
+  check_not_capturing("nonzero");
   const TileCounts counts(x);
   int64_t total;
   read_back(&total, counts.total(), sizeof total);

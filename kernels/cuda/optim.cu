@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "tarn/device/capture.h"
 #include "tarn/kernels/cuda/kernels.h"
 #include "tarn/kernels/cuda/launch.h"
 #include "tarn/kernels/cuda/strided.h"
@@ -80,8 +81,10 @@ __device__ void update_some(const Rule& rule, T* param, const T* grad, T* const*
   for (int k = 0; k < kStates; ++k) *reinterpret_cast<Some*>(state[k]) = s[k];
 }
 
+// A captured kernel takes its rule from `in_graph`, which changes between replays.
 template <class T, class C, class Rule>
-__global__ void update_chunks(Batch batch, Rule rule) {
+__global__ void update_chunks(Batch batch, Rule given, const Rule* in_graph) {
+  const Rule rule = in_graph ? *in_graph : given;
   constexpr int kVector = 16 / sizeof(T);
   int number = batch.count - 1;
   while (batch.first_chunk[number] > blockIdx.x) --number;
@@ -127,7 +130,10 @@ void launch_batch(const Step& step, const OptimTensor& first, const Batch& batch
   visit(first.dtype, [&]<class T>(T) {
     if constexpr (is_floating_point(ScalarTypeOf<T>)) {
       using C = std::conditional_t<std::is_same_v<T, double>, double, float>;
-      launch(update_chunks<T, C, Rule<C>>, chunks, kBlockSize, 0, batch, Rule<C>{{step, first}});
+      const Rule<C> rule{{step, first}};
+      const auto* in_graph = static_cast<const Rule<C>*>(graph_value(&rule, sizeof rule));
+      if (is_before_replay()) return;
+      launch(update_chunks<T, C, Rule<C>>, chunks, kBlockSize, 0, batch, rule, in_graph);
     }
   });
 }

@@ -150,10 +150,12 @@ __global__ void generate_elements(Draw draw, D distribution) {
   const int64_t end = draw.first + draw.index.count;
   const int64_t call_elements = draw.subsequences * kCount;
   const int64_t first_call = draw.first / call_elements;
-  uint64_t offset = draw.state.offset + 4 * static_cast<uint64_t>(first_call);
-  if (draw.state.device_offset) offset += *draw.state.device_offset;
+  CounterBase base = draw.state.base;
+  if (const CounterBase* const now = draw.state.on_device)
+    base = {now->seed, base.offset + now->offset};
   Philox state;
-  curand_init(draw.state.seed, static_cast<unsigned long long>(subsequence), offset, &state);
+  curand_init(base.seed, static_cast<unsigned long long>(subsequence),
+              base.offset + 4 * static_cast<uint64_t>(first_call), &state);
   for (int64_t start = first_call * call_elements; start < end; start += call_elements) {
     const auto numbers = D::draw(&state);
     for (int c = 0; c < kCount; ++c) {

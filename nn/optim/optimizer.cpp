@@ -5,6 +5,7 @@
 #include "tarn/core/factories.h"
 #include "tarn/core/grad_mode.h"
 #include "tarn/core/node.h"
+#include "tarn/device/capture.h"
 
 namespace tarn::optim {
 namespace {
@@ -13,6 +14,13 @@ namespace {
 bool is_like(const TensorImpl& t, const TensorImpl& p) {
   return t.contiguous && t.dtype == p.dtype && t.numel == p.numel &&
          t.storage.device() == p.storage.device();
+}
+
+// State made in a capture would be made anew in each replay.
+void check_may_make_state() {
+  cuda::check_not_capturing("Optimizer::step",
+                            "it makes its state here. HINT: more warm-up, so that each parameter "
+                            "has had a gradient before");
 }
 
 }  // namespace
@@ -74,17 +82,17 @@ Tensor Optimizer::step(LossClosure closure) {
   NoGradGuard no_grad;
   find_slots();
   Slot* slot = slots_.data();
-  for (const OptimizerParamGroup& group : groups_) {
-    const OptimizerOptions& options = group.options();
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const OptimizerOptions& options = groups_[g].options();
     bool uses[OptimizerParamState::kMaxBuffers];
     for (int i = 0; i < OptimizerParamState::kMaxBuffers; ++i) uses[i] = uses_buffer(options, i);
     clear_batch();  // of a step that threw
-    for (size_t i = 0; i < group.params().size(); ++i, ++slot) {
+    for (size_t i = 0; i < groups_[g].params().size(); ++i, ++slot) {
       if (!batch_slots_.empty() && !(batch_slots_.back()->param.device() == slot->param.device()))
-        flush(options);
+        flush(g);
       gather(*slot, uses);
     }
-    flush(options);
+    flush(g);
   }
   return loss;
 }
@@ -116,7 +124,10 @@ void Optimizer::find_slots() {
 void Optimizer::gather(Slot& slot, const bool* uses) {
   const Tensor& gradient = slot.param.grad();
   if (!gradient.defined()) return;
-  if (!slot.state) slot.state = (states_[slot.param.unsafeGetTensorImpl()] = make_state()).get();
+  if (!slot.state) [[unlikely]] {
+    check_may_make_state();
+    slot.state = (states_[slot.param.unsafeGetTensorImpl()] = make_state()).get();
+  }
   const TensorImpl& p = slot.param.impl();
   if (gradient.numel() != p.numel) {
     throw ShapeError(
@@ -141,6 +152,8 @@ void Optimizer::gather(Slot& slot, const bool* uses) {
   for (int i = 0; i < OptimizerParamState::kMaxBuffers; ++i) {
     if (!uses[i]) continue;
     Tensor& buffer = slot.state->buffers_[i];
+    if (!buffer.defined() || !is_like(buffer.impl(), p)) [[unlikely]]
+      check_may_make_state();
     if (!buffer.defined()) [[unlikely]] {
       entry.first_step = true;
       buffer = zeros(slot.param.sizes(), slot.param.options());
@@ -157,17 +170,87 @@ void Optimizer::gather(Slot& slot, const bool* uses) {
   batch_slots_.push_back(&slot);
 }
 
-void Optimizer::flush(const OptimizerOptions& options) {
+void Optimizer::flush(size_t group) {
   if (!batch_.empty()) {
-    const Device device = batch_slots_.front()->param.device();
-    update(kernels(device), options, batch_.data(), static_cast<int64_t>(batch_.size()));
+    const bool captured = cuda::capture_id() != 0;
+    if (captured) {
+      capture(group);
+    } else {
+      const Device device = batch_slots_.front()->param.device();
+      update(kernels(device), groups_[group].options(), batch_.data(),
+             static_cast<int64_t>(batch_.size()));
+    }
     for (const auto& [param, updated] : write_backs_) param.copy_(updated);
     for (const Slot* slot : batch_slots_) {
-      slot->state->step_ += 1;
+      if (!captured) slot->state->step_ += 1;
       inplace_history(slot->param, nullptr);
     }
   }
   clear_batch();
+}
+
+// --- In a CUDA graph
+
+struct Optimizer::Captured {
+  size_t group, num_groups, num_params;
+  Device device;
+  std::vector<OptimTensor> batch;
+  struct Owner {
+    Tensor param;
+    const void* data;
+    std::shared_ptr<OptimizerParamState> state;
+  };
+  std::vector<Owner> owners;  // of the tensors of the batch
+};
+
+void Optimizer::capture(size_t group) {
+  const Device device = batch_slots_.front()->param.device();
+  if (device.is_cpu()) cuda::check_not_capturing("Optimizer::step", "parameters are on the CPU");
+  const auto captured =
+      std::make_shared<Captured>(Captured{group, groups_.size(), num_params(), device, batch_, {}});
+  for (const Slot* slot : batch_slots_) {
+    captured->owners.push_back(
+        {slot->param, slot->param.data_ptr(), states_.at(slot->param.unsafeGetTensorImpl())});
+  }
+  cuda::each_replay([this, captured] { check_captured(*captured); },
+                    [this, captured] { replay(*captured); });
+}
+
+void Optimizer::check_captured(const Captured& captured) const {
+  bool same = groups_.size() == captured.num_groups && num_params() == captured.num_params;
+  for (size_t i = 0; same && i < captured.owners.size(); ++i) {
+    const auto& [param, data, state] = captured.owners[i];
+    const auto found = states_.find(param.unsafeGetTensorImpl());
+    same = found != states_.end() && found->second == state && param.data_ptr() == data;
+    for (int b = 0; same && b < OptimizerParamState::kMaxBuffers; ++b) {
+      const void* const used = captured.batch[i].state[b];
+      same = uses_buffer(groups_[captured.group].options(), b) == (used != nullptr) &&
+             (!used || (state->buffers_[b].defined() && used == state->buffers_[b].data_ptr()));
+    }
+  }
+  TARN_CHECK(same,
+             "[graph_step] the captured step updates other memory, or in another way, than the "
+             "optimizer now would. HINT: make a new graph_step after load_state_dict(), a change "
+             "of parameters or their device, or a change of momentum or amsgrad");
+}
+
+// Runs at the capture, too, and then changes nothing of the optimizer.
+void Optimizer::replay(Captured& captured) {
+  for (size_t i = 0; i < captured.owners.size(); ++i)
+    captured.batch[i].step = captured.owners[i].state->step_ + 1;
+  update(kernels(captured.device), groups_[captured.group].options(), captured.batch.data(),
+         static_cast<int64_t>(captured.batch.size()));
+  if (!cuda::is_before_replay()) return;
+  for (const auto& [param, data, state] : captured.owners) {
+    state->step_ += 1;
+    inplace_history(param, nullptr);
+  }
+}
+
+size_t Optimizer::num_params() const {
+  size_t count = 0;
+  for (const OptimizerParamGroup& group : groups_) count += group.params().size();
+  return count;
 }
 
 void Optimizer::clear_batch() {

@@ -192,8 +192,14 @@ class Optimizer {
   };
   void find_slots();
   void gather(Slot& slot, const bool* uses);
-  void flush(const OptimizerOptions& options);
+  void flush(size_t group);
   void clear_batch();
+  // An update that a CUDA graph makes in each replay.
+  struct Captured;
+  void capture(size_t group);
+  void check_captured(const Captured& update) const;
+  void replay(Captured& update);
+  size_t num_params() const;
   std::shared_ptr<OptimizerParamState> read_state(const Value& state, const Tensor& param) const;
 
   std::vector<OptimizerParamGroup> groups_;

@@ -218,6 +218,57 @@ TEST_CASE("direct allocation maps and unmaps each block alone") {
   CHECK(blocks.counts().reserved == 0);
 }
 
+TEST_CASE("a pool's memory goes to nobody else before the pool is released, then to the device") {
+  for (const bool direct : {false, true}) {
+    FakeDevice device(100 * kMiB);
+    StreamAllocator blocks(device, direct);
+    const uint64_t pool = blocks.make_pool(), other = blocks.make_pool();
+    void* first = blocks.allocate(1000, kA, pool);
+    blocks.deallocate(first);
+    CHECK(blocks.allocate(600, kA) != first);
+    CHECK(blocks.allocate(600, kA, other) != first);
+    CHECK(blocks.allocate(600, kA, pool) == first);
+    blocks.deallocate(first);
+    // What nobody uses stays the pool's, even when the device has no memory left.
+    CHECK(blocks.trim() == 0);
+    CHECK(blocks.allocate(99 * kMiB, kA) == nullptr);
+    CHECK(device.segments.contains(first));
+    blocks.release_pool(pool);
+    CHECK_FALSE(device.segments.contains(first));
+    CHECK(blocks.counts().reserved == device.held);
+  }
+}
+
+TEST_CASE("a block that outlives its pool goes back to the device when it is freed") {
+  FakeDevice device(100 * kMiB);
+  StreamAllocator blocks(device);
+  const uint64_t pool = blocks.make_pool();
+  void *freed = blocks.allocate(1000, kA, pool), *kept = blocks.allocate(1000, kA, pool);
+  void* large = blocks.allocate(30 * kMiB, kB, pool);
+  blocks.deallocate(freed);
+  blocks.release_pool(pool);
+  CHECK(device.held == 32 * kMiB);
+  blocks.deallocate(large);
+  CHECK(device.held == 2 * kMiB);
+  CHECK(blocks.allocate(1000, kA) != freed);
+  blocks.deallocate(kept);
+  CHECK_FALSE(device.segments.contains(freed));
+}
+
+TEST_CASE("a pool's block that another stream uses is not handed out again, nor waited for") {
+  FakeDevice device(100 * kMiB);
+  StreamAllocator blocks(device);
+  const uint64_t pool = blocks.make_pool();
+  void* block = blocks.allocate(2 * kMiB, kA, pool);
+  blocks.record_stream(block, kB);
+  blocks.deallocate(block);
+  CHECK(device.recorded.empty());
+  CHECK(blocks.allocate(2 * kMiB, kA, pool) != block);
+  CHECK_THROWS_WITH_TEXT(blocks.deallocate(block), "freed twice");
+  blocks.release_pool(pool);
+  CHECK(device.segments.size() == 1);  // of the live block
+}
+
 TEST_CASE("freeing device memory twice is an error") {
   FakeDevice device(100 * kMiB);
   StreamAllocator blocks(device);

@@ -1,6 +1,7 @@
 // The C++ half of gpu_check.py. usage:
 //   gpu_tool parity DEVICE FOLDER    for each FOLDER/CASE.in computes the case and saves CASE.out
-//   gpu_tool speed DEVICE SCALE      prints "case <tab> seconds" a line; sizes are divided by SCALE
+//   gpu_tool speed DEVICE SCALE      prints "case <tab> seconds" a line, or "case, graph" for the
+//                                    case as a CUDA graph; sizes are divided by SCALE
 #include <tarn/tarn.h>
 
 #include <chrono>
@@ -132,17 +133,26 @@ void report(const std::string& name, double seconds) {
   std::fflush(stdout);
 }
 
+// The step as it is and, on a GPU, as a CUDA graph.
+void report_step(const std::string& name, Device device, const std::function<void()>& step) {
+  report(name, time_of(device, step));
+  if (!device.is_cuda()) return;
+  auto graph = cuda::graph_step(step, {.device = device.ordinal()});
+  report(name + ", graph", time_of(device, [&] { graph(); }));
+}
+
 // One training step of an MLP, and what it keeps alive.
-std::function<void()> train_step(Device device, int64_t batch) {
+template <class Opt, class Options>
+std::function<void()> train_step(Device device, int64_t batch, const Options& options) {
   nn::Sequential net(nn::Linear(784, 256), nn::ReLU(), nn::Linear(256, 10));
   net->to(device);
-  const auto sgd = std::make_shared<optim::SGD>(net->parameters(), optim::SGDOptions(0.1));
+  const auto optimizer = std::make_shared<Opt>(net->parameters(), options);
   const Tensor x = rand({batch, 784}, device), y = (arange(batch) % 10).to(device);
   return [=]() mutable {
     const Tensor loss = F::cross_entropy(net->forward(x), y);
-    sgd->zero_grad();
+    optimizer->zero_grad();
     loss.backward();
-    sgd->step();
+    optimizer->step();
   };
 }
 
@@ -168,10 +178,11 @@ void speed(Device device, int64_t scale) {
       parameters.back().mutable_grad() = rand(1'000'000 / scale, device);
     }
     optim::Adam adam(parameters, optim::AdamOptions(1e-3));
-    report("Adam", time_of(device, [&] { adam.step(); }));
+    report_step("Adam", device, [&] { adam.step(); });
   }
-  const std::function<void()> step = train_step(device, 256);
-  report("train step", time_of(device, step));
+  report_step("train step", device, train_step<optim::SGD>(device, 256, optim::SGDOptions(0.1)));
+  report_step("train step Adam", device,
+              train_step<optim::Adam>(device, 256, optim::AdamOptions(1e-3)));
 }
 
 }  // namespace

@@ -60,24 +60,28 @@ def cases(device, scale):
     yield "Adam", adam.step, 28 * 100 * count, 0
     del parameters, adam
 
-    net = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
-    net.to(device)
-    sgd = torch.optim.SGD(net.parameters(), lr=0.1, fused=True)
     x, y = torch.rand(256, 784, device=device), torch.arange(256, device=device) % 10
+    optimizers = {
+        "train step": lambda p: torch.optim.SGD(p, lr=0.1, fused=True),
+        "train step Adam": lambda p: torch.optim.Adam(p, lr=1e-3, fused=True, capturable=on_gpu)}
+    for name, make in optimizers.items():
+        net = torch.nn.Sequential(torch.nn.Linear(784, 256), torch.nn.ReLU(),
+                                  torch.nn.Linear(256, 10)).to(device)
+        optimizer = make(net.parameters())
 
-    def train():
-        loss = F.cross_entropy(net(x), y)
-        sgd.zero_grad()
-        loss.backward()
-        sgd.step()
-    yield "train step", train, 0, 0
+        def train(net=net, optimizer=optimizer):
+            loss = F.cross_entropy(net(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        yield name, train, 0, 0
 
 
 def measure(device, scale):
     """{case: {"eager": seconds, "graph": seconds or None, "bytes": n, "flops": n}}"""
     results = {}
     for name, step, size, flops in cases(device, scale):
-        with torch.set_grad_enabled(name in ("Adam", "train step")):
+        with torch.set_grad_enabled("Adam" in name or "train" in name):
             eager = time_of(device, step)
             graph = time_of(device, as_graph(step)) if device.type == "cuda" else None
         results[name] = {"eager": eager, "graph": graph, "bytes": size, "flops": flops}

@@ -243,19 +243,21 @@ TEST_CASE("tensors with more elements than subsequences use all numbers of a cal
   });
 }
 
-TEST_CASE("an offset in device memory counts like the engine's own, and is read by the kernel") {
+TEST_CASE(
+    "a seed and an offset in device memory count like the engine's own, when the kernel runs") {
   for_each_cuda_device([] {
-    RandomEngine plain(3), on_device(3);
-    Array base(kLong, {1}), first(kFloat, {50}), second(kFloat, {50}), third(kFloat, {50});
-    base.set(0, 20);
-    on_device.device_offset = base.view().as<uint64_t>();
+    RandomEngine plain(3), on_device(4);
+    Array base(kLong, {2}), first(kFloat, {50}), second(kFloat, {50}), third(kFloat, {50});
+    base.set(0, 3);
+    base.set(1, 20);
+    on_device.on_device = base.view().as<CounterBase>();
     plain.offset = 24;
     draw(plain, first, RandomKind::kNormal);
     on_device.offset = 4;
     draw(on_device, second, RandomKind::kNormal);
     CHECK(first.values() == second.values());
     CHECK(on_device.offset == 8);
-    base.set(0, 0);
+    base.set(0, 4);
     static_cast<void>(base.view());
     on_device.offset = 4;
     draw(on_device, third, RandomKind::kNormal);
