@@ -178,7 +178,7 @@ Tensor cross_entropy_rows(const Tensor& x, const Tensor& targets, const Tensor& 
                        ThreeDims(x), target.impl().view(), view_or_null(weight),
                        options.ignore_index, options.smoothing, options.reduction});
   if (!needs_grad({&x})) return loss;
-  record(loss, "CrossEntropyLossBackward0", {&x},
+  record(loss, "NllLossBackward0", {&x},
          {SavedTensor::input(x), SavedTensor::input(target), SavedTensor::input(weight),
           SavedTensor::input(total), SavedTensor::input(statistics)},
          [options](const Tensor& g, Backward& b) {
