@@ -230,24 +230,14 @@ size_t trim() noexcept { return 0; }
 
 void empty_cache() noexcept { trim(); }
 
-namespace {
-
-void require_cpu(const char* function, Device device) {
-  if (!device.is_cpu()) throw DeviceError(str("[", function, "] no allocator for device ", device));
-}
-
-}  // namespace
-
-MemoryStats memory_stats(Device device) {
-  require_cpu("memory_stats", device);
+MemoryStats memory_stats() noexcept {
   MemoryStats stats = current_stats();
   raise_peak(stats.allocated);
   stats.peak_allocated = peak.load(std::memory_order_relaxed);
   return stats;
 }
 
-void reset_peak_memory_stats(Device device) {
-  require_cpu("reset_peak_memory_stats", device);
+void reset_peak_memory_stats() noexcept {
   peak.store(current_stats().allocated, std::memory_order_relaxed);
 }
 

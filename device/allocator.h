@@ -22,7 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tarn/device/device.h"
+#include "tarn/device/check.h"
 
 namespace tarn {
 
@@ -40,7 +40,7 @@ void deallocate(void* block, size_t bytes) noexcept;
 size_t trim() noexcept;
 void empty_cache() noexcept;
 
-// Counts of one device's allocator, in bytes unless said otherwise.
+// Counts of the CPU's memory, in bytes unless said otherwise. Those of GPUs are in device/cuda.h.
 struct MemoryStats {
   size_t allocated = 0;       // live blocks, as the size of their class
   size_t reserved = 0;        // held from the system: live, cached, and free parts of slabs
@@ -48,14 +48,13 @@ struct MemoryStats {
   size_t live_blocks = 0;     // blocks not yet given back (a count)
 };
 
-// The counts of `device`, summed over all threads, running and ended. `allocated` and `live_blocks`
-// are exact when no other thread is inside the allocator. The small tier keeps no running total (a
-// hit would need an atomic), so `peak_allocated` is brought up to date when a small request misses
-// its thread's lists, at every larger request and when the stats are read. It may be low by at most
-// the small blocks that the threads' lists hold. Throws DeviceError for a device without an
-// allocator.
-MemoryStats memory_stats(Device device = kCPU);
+// The counts, summed over all threads, running and ended. `allocated` and `live_blocks` are exact
+// when no other thread is inside the allocator. The small tier keeps no running total (a hit would
+// need an atomic), so `peak_allocated` is brought up to date when a small request misses its
+// thread's lists, at every larger request and when the stats are read. It may be low by at most the
+// small blocks that the threads' lists hold.
+MemoryStats memory_stats() noexcept;
 // Sets peak_allocated to what is allocated now.
-void reset_peak_memory_stats(Device device = kCPU);
+void reset_peak_memory_stats() noexcept;
 
 }  // namespace tarn
