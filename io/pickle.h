@@ -38,6 +38,9 @@ class StorageTable {
 Value unpickle(std::string_view bytes, StorageTable& storages, const LoadLimits& limits,
                const std::string& file, size_t* end = nullptr);
 
+// Whether Python can decode it: no surrogates, no longer forms than needed.
+bool is_utf8(std::string_view text);
+
 // The part of a storage that a pickle names.
 struct PickledStorage {
   Storage storage;
@@ -52,7 +55,7 @@ struct Pickled {
 // Writes what torch.save's pickler (protocol 2) writes for the same objects, bit for bit. Python
 // tells equal strings apart by object; here equal strings are one object, as they are in Python
 // when they come from one place in the program. keep_storage: as SaveOptions. Throws Error for an
-// undefined tensor.
+// undefined tensor and for a string that is not UTF-8.
 Pickled pickle(const Value& value, bool keep_storage);
 
 }  // namespace tarn::detail

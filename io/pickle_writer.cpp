@@ -84,6 +84,8 @@ class Pickler {
   void text(const std::string& text, Memo& memo) {
     if (recalled(memo, text)) return;
     TARN_CHECK(text.size() <= 0xFFFFFFFF, "[save] a str of ", text.size(), " bytes is too long");
+    TARN_CHECK(is_utf8(text), "[save] a str of ", text.size(),
+               " bytes is not valid utf-8. HINT: Value::bytes(...) holds any bytes");
     op('X');
     put_u32(out_.bytes, static_cast<uint32_t>(text.size()));
     out_.bytes += text;

@@ -83,20 +83,21 @@ concept LoadTarget = requires(T& target, const Value& value) {
 
 }  // namespace detail
 
-// Saves object.state_dict(): of a module handle, a pointer to a module, or an optimizer.
-template <detail::Stateful T, typename... Rest>
-void save(const T& object, Rest&&... rest) {
+// Saves object.state_dict(): of a module handle, a pointer to a module, an optimizer, a Checkpoint.
+// `to` is a path or a binary stream.
+template <detail::Stateful T, typename To>
+void save(const T& object, To&& to, const SaveOptions& options = {}) {
   if constexpr (detail::StatefulHandle<T>) {
-    save(Value(object->state_dict()), std::forward<Rest>(rest)...);
+    save(Value(object->state_dict()), to, options);
   } else {
-    save(Value(object.state_dict()), std::forward<Rest>(rest)...);
+    save(Value(object.state_dict()), to, options);
   }
 }
 
 // save({x, y}, path)
-template <typename... Rest>
-void save(std::initializer_list<Tensor> tensors, Rest&&... rest) {
-  save(Value(std::vector<Tensor>(tensors)), std::forward<Rest>(rest)...);
+template <typename To>
+void save(std::initializer_list<Tensor> tensors, To&& to, const SaveOptions& options = {}) {
+  save(Value(std::vector<Tensor>(tensors)), to, options);
 }
 
 // libtorch's form, into a variable: load(tensor, path), load(tensors, path), load(module, path) and

@@ -8,6 +8,8 @@ namespace {
 constexpr size_t kMaxMarks = 1000;
 constexpr uint64_t kMaxCopied = 64 << 20;
 
+}  // namespace
+
 bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i++]);
@@ -25,8 +27,6 @@ bool is_utf8(std::string_view text) {
   }
   return true;
 }
-
-}  // namespace
 
 Value unpickle(std::string_view bytes, StorageTable& storages, const LoadLimits& limits,
                const std::string& file, size_t* end) {

@@ -13,7 +13,8 @@ constexpr std::size_t default_dynamic_shared = std::size_t{48} << 10;
 constexpr std::size_t most_dynamic_shared = std::size_t{227} << 10;
 
 std::size_t& dynamic_shared_limit(const void* kernel) {
-  static std::map<const void*, std::size_t> limits;
+  // Never destroyed: a thread may still launch kernels while the process ends.
+  static auto& limits = *new std::map<const void*, std::size_t>;
   return limits.try_emplace(kernel, default_dynamic_shared).first->second;
 }
 

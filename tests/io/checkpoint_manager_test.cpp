@@ -166,7 +166,7 @@ TEST_CASE("train", "[.][child-train]") {
     manager.save(checkpoint);
     if (stop && loader->epoch() == std::stoull(stop)) return;
   }
-  save(net, folder + "final.params", SaveOptions{.durable = false});
+  save(net, folder + "final.params", {.durable = false});
 }
 
 TEST_CASE("ten epochs equal five, a new process, and five, to the last bit") {

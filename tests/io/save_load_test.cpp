@@ -238,6 +238,8 @@ TEST_CASE("a value that cannot be saved leaves the old file") {
   const Scratch scratch;
   save(Value(1), scratch / "file");
   CHECK_THROWS_WITH_TEXT(save(Tensor(), scratch / "file"), "undefined tensor");
+  CHECK_THROWS_WITH_TEXT(save("\xFF", scratch / "file"), "not valid utf-8");
+  CHECK_THROWS_WITH_TEXT(save(Value::dict({{"\xED\xA0\x80", 1}}), scratch / "file"), "utf-8");
   const Tensor x = make_tensor<float>({1, 2}, {2});
   const Tensor same_bytes = Tensor::from_storage(x.storage(), kInt, {2}, {1}, 0);
   CHECK_THROWS_WITH_TEXT(save(std::vector<Tensor>{x, same_bytes}, scratch / "file"),
