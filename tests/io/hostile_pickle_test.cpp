@@ -186,7 +186,9 @@ TEST_CASE("more values than memory should hold are refused, unless asked for", "
       zeros(24));
   members[0].deflate = true;
   const std::string file = raw_zip(members);
-  check_refused("pkl_2m_dicts", file, "over the limit. HINT: LoadLimits::pickle_values");
+  // Too slow a start for a fuzzer, so the file is not kept.
+  CHECK_THROWS_WITH_TEXT(load(file.data(), file.size()),
+                         "over the limit. HINT: LoadLimits::pickle_values");
   CHECK(load(file.data(), file.size(), {.limits = {.pickle_values = 100'000'000}}).size() == 0);
 }
 
