@@ -3,6 +3,9 @@ include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/Tarn")
 
 install(TARGETS tarn tarn_torch EXPORT TarnTargets)
+# Finds a shared libtarn wherever the two are moved together.
+set_target_properties(tarn-ckpt PROPERTIES
+  INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 install(TARGETS tarn-ckpt)
 install(EXPORT TarnTargets NAMESPACE Tarn:: DESTINATION "${package_dir}")
 install(FILES tarn.h fwd.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tarn")

@@ -92,6 +92,7 @@ for kind in static shared; do
   quietly "$kind: building" cmake --build "$build" --parallel
   install_moved "$kind" "$build"
   try_program "$kind" -DCMAKE_PREFIX_PATH="$moved" -DTARN_PLUGIN="$shared"
+  quietly "$kind: tarn-ckpt" "$moved/bin/tarn-ckpt" verify "$work/program $kind/mlp.params"
   echo "consumer: $kind ok ($(du -ch "$moved"/lib/libtarn* | tail -n 1 | cut -f 1) of library)"
 done
 
