@@ -146,6 +146,15 @@ std::map<std::string, Value> cases() {
   }
   all["many"] = many;
   all["long_list"] = long_list;
+  nn::Sequential net(nn::Linear(3, 4), nn::Tanh(), nn::Linear(4, 2));
+  optim::Adam optimizer(net->parameters());
+  optim::StepLR scheduler(optimizer, 3);
+  net->forward(ones({2, 3})).sum().backward();
+  optimizer.step();
+  Checkpoint checkpoint;
+  checkpoint.step = 7;
+  checkpoint.add("model", net).add("optimizer", optimizer).add("scheduler", scheduler);
+  all["checkpoint"] = checkpoint.state_dict();
   return all;
 }
 
