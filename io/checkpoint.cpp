@@ -35,46 +35,47 @@ Value to_names(const Value& state, const std::vector<std::string>& names) {
   return Value::dict({{"state", std::move(states)}, {"param_groups", std::move(groups)}});
 }
 
-// The inverse, for an optimizer whose own state is `own`; its order of parameters is the one that
-// counts. A file's numbers stay as they are.
-Value to_numbers(const Value& state, const Value& own, const std::vector<std::string>& names) {
-  const auto& groups = state.at("param_groups").elements();
-  const auto& own_groups = own.at("param_groups").elements();
-  Value states = Value::dict(), new_groups = Value::list();
-  for (size_t g = 0; g < groups.size(); ++g) {
-    Value group = groups[g];
-    const auto& params = groups[g].at("params").elements();
-    const bool named = std::any_of(params.begin(), params.end(),
-                                   [](const Value& param) { return param.is_string(); });
-    if (!named || g >= own_groups.size()) {
-      for (const Value& number : params) {
-        if (const Value* values = state.at("state").find(number)) states.set(number, *values);
-      }
-      new_groups.push_back(std::move(group));
-      continue;
-    }
-    Value numbers = Value::list();
-    std::unordered_set<std::string> given;
-    for (const Value& param : params) {
-      if (param.is_string()) given.insert(param.to_string());
-    }
-    for (const Value& number : own_groups[g].at("params")) {
-      const std::string& name = names.at(static_cast<size_t>(number.to_int()));
-      if (!name.empty() && given.erase(name) == 0) {
-        throw ValueError(str("parameter group ", g, " has no '", name, "'"));
-      }
-      if (const Value* values = state.at("state").find(name.empty() ? number : Value(name)))
-        states.set(number, *values);
-      numbers.push_back(number);
-    }
-    if (!given.empty()) {
-      throw ValueError(
-          str("the optimizer's parameter group ", g, " has no '", *given.begin(), "'"));
-    }
-    group.set("params", std::move(numbers));
-    new_groups.push_back(std::move(group));
+// The numbers, in the order of the optimizer's own group `own`, of the parameters that a group of a
+// state lists by name.
+Value numbers_of(const Value& params, const Value& own, size_t group,
+                 const std::vector<std::string>& names) {
+  std::unordered_set<std::string> given;
+  for (const Value& param : params) {
+    if (param.is_string()) given.insert(param.to_string());
   }
-  return Value::dict({{"state", std::move(states)}, {"param_groups", std::move(new_groups)}});
+  for (const Value& number : own) {
+    const std::string& name = names.at(static_cast<size_t>(number.to_int()));
+    if (!name.empty() && given.erase(name) == 0)
+      throw ValueError(str("parameter group ", group, " has no '", name, "'"));
+  }
+  if (!given.empty()) {
+    throw ValueError(
+        str("the optimizer's parameter group ", group, " has no '", *given.begin(), "'"));
+  }
+  return own;
+}
+
+// The inverse of to_names(), for an optimizer whose own state is `own`: its order of parameters
+// counts. Numbers that a file has instead of names stay as they are.
+Value to_numbers(const Value& state, const Value& own, const std::vector<std::string>& names) {
+  const auto& own_groups = own.at("param_groups").elements();
+  Value states = Value::dict(), groups = Value::list();
+  for (Value group : state.at("param_groups")) {
+    Value params = group.at("params");
+    const size_t g = groups.size();
+    const bool named =
+        g < own_groups.size() && std::any_of(params.begin(), params.end(),
+                                             [](const Value& param) { return param.is_string(); });
+    if (named) params = numbers_of(params, own_groups[g].at("params"), g, names);
+    for (const Value& number : params) {
+      const auto name_of = [&] { return names.at(static_cast<size_t>(number.to_int())); };
+      const Value key = named && !name_of().empty() ? Value(name_of()) : number;
+      if (const Value* values = state.at("state").find(key)) states.set(number, *values);
+    }
+    group.set("params", std::move(params));
+    groups.push_back(std::move(group));
+  }
+  return Value::dict({{"state", std::move(states)}, {"param_groups", std::move(groups)}});
 }
 
 // --- Random number generators --------------------------------------------------------------------

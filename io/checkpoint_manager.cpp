@@ -83,21 +83,23 @@ bool CheckpointManager::resume(Checkpoint& checkpoint) const {
   return true;
 }
 
+CheckpointManager::Entry CheckpointManager::entry_of(int64_t step) const {
+  Entry entry{.path = path_of(step), .step = step, .metric = {}};
+  const TensorFile file = open(entry.path);
+  if (const Value* metric = file.outline().find("metric")) entry.metric = metric->to_double();
+  return entry;
+}
+
 std::vector<CheckpointManager::Entry> CheckpointManager::entries() const {
   std::vector<Entry> entries;
-  for (const int64_t step : steps_in(folder_)) {
-    Entry entry{.path = path_of(step), .step = step, .metric = {}};
-    const TensorFile file = open(entry.path);
-    if (const Value* metric = file.outline().find("metric")) entry.metric = metric->to_double();
-    entries.push_back(std::move(entry));
-  }
+  for (const int64_t step : steps_in(folder_)) entries.push_back(entry_of(step));
   return entries;
 }
 
 std::optional<CheckpointManager::Entry> CheckpointManager::latest() const {
-  std::vector<Entry> all = entries();
-  if (all.empty()) return std::nullopt;
-  return std::move(all.back());
+  const std::vector<int64_t> steps = steps_in(folder_);
+  if (steps.empty()) return std::nullopt;
+  return entry_of(steps.back());
 }
 
 // The best first; without those that have no metric.

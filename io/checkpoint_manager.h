@@ -63,6 +63,7 @@ class CheckpointManager {
 
  private:
   std::string path_of(int64_t step) const;
+  Entry entry_of(int64_t step) const;
   std::vector<Entry> by_merit() const;
   void remove_old_ones() const;
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tarn/core/shape.h"
+
 namespace tarn::detail {
 namespace {
 
@@ -30,13 +32,7 @@ Storage Placer::place(const StoredTensor& stored) {
 }
 
 Tensor Placer::place(const StoredTensor& stored, const std::vector<int64_t>& sizes) {
-  std::vector<int64_t> strides(sizes.size());
-  int64_t stride = 1;
-  for (size_t i = strides.size(); i-- > 0;) {
-    strides[i] = stride;
-    stride *= std::max<int64_t>(sizes[i], 1);
-  }
-  return Tensor::from_storage(place(stored), stored.dtype, sizes, strides);
+  return Tensor::from_storage(place(stored), stored.dtype, sizes, contiguous_strides(sizes));
 }
 
 void Placer::place_unknown(const std::string& file, TensorInfo info) {

@@ -124,6 +124,11 @@ Json describe(const Leaf& leaf) {
   return row;
 }
 
+// Names and text of a file may be no utf-8.
+void print_json(const Json& json) {
+  std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+}
+
 // Text in columns.
 void print_table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
@@ -164,10 +169,10 @@ std::string summary_line(const Json& s) {
 int run_ls(const Options& options) {
   const File file(options.words[1]);
   Json list = summary(file);
-  list["entries"] = Json::array();
-  for (const Leaf& leaf : file.leaves) list["entries"].push_back(describe(leaf));
   if (options.json) {
-    std::cout << list.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+    list["entries"] = Json::array();
+    for (const Leaf& leaf : file.leaves) list["entries"].push_back(describe(leaf));
+    print_json(list);
     return 0;
   }
   std::vector<std::vector<std::string>> rows;
@@ -195,9 +200,10 @@ int run_show(const Options& options) {
   }
   Json shown = describe(*leaf);
   if (!leaf->value.is_tensor()) {
-    std::cout << (options.json ? shown.dump(2, ' ', false, Json::error_handler_t::replace)
-                               : printable(str(leaf->value)))
-              << '\n';
+    if (options.json)
+      print_json(shown);
+    else
+      std::cout << printable(str(leaf->value)) << '\n';
     return 0;
   }
   constexpr int64_t kFew = 1000;
@@ -217,7 +223,7 @@ int run_show(const Options& options) {
         elements.push_back(flat.const_data_ptr<double>()[i]);
       shown["elements"] = std::move(elements);  // in row-major order
     }
-    std::cout << shown.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+    print_json(shown);
     return 0;
   }
   std::cout << printable(leaf->name) << ": " << python_name(t.dtype()) << ' ' << t.sizes();
@@ -273,7 +279,7 @@ int run_diff(const Options& options) {
     if (of_b.contains(leaf.name)) add(leaf.name, "only in " + b.path);
   }
   if (options.json) {
-    std::cout << found.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+    print_json(found);
   } else {
     std::vector<std::vector<std::string>> rows;
     for (const Json& row : found) {
@@ -312,7 +318,7 @@ int run_verify(const Options& options) {
   static_cast<void>(load(file.path));
   Json result = summary(file);
   if (options.json) {
-    std::cout << result.dump(2) << '\n';
+    print_json(result);
   } else {
     std::cout << file.path << ": good (" << summary_line(result) << ")\n";
   }

@@ -122,37 +122,44 @@ TEST_CASE("an optimizer over two modules calls their parameters by both names") 
   CHECK_NOTHROW(checkpoint.load_state_dict(checkpoint.state_dict()));
 }
 
+namespace {
+
+// A training with four parts, one step on.
+struct Training {
+  nn::Sequential net = make_net();
+  nn::Linear extra{2, 2};
+  optim::Adam optimizer{net->parameters()};
+  optim::StepLR scheduler{optimizer, 2};
+  Checkpoint checkpoint;
+
+  Training() {
+    checkpoint.add("model", net).add("extra", extra).add("optimizer", optimizer);
+    checkpoint.add("scheduler", scheduler);
+    train_step(net, optimizer);
+  }
+};
+
+}  // namespace
+
 TEST_CASE("a checkpoint that does not fit changes nothing and says which part it is") {
   manual_seed(1);
-  auto net = make_net();
-  nn::Linear extra(2, 2);
-  optim::Adam optimizer(net->parameters());
-  optim::StepLR scheduler(optimizer, 2);
-  Checkpoint checkpoint;
-  checkpoint.add("model", net).add("extra", extra).add("optimizer", optimizer);
-  checkpoint.add("scheduler", scheduler);
-  train_step(net, optimizer);
+  Training training;
+  Checkpoint& checkpoint = training.checkpoint;
   checkpoint.step = 1;
   const auto text = [&] { return str(checkpoint.state_dict()); };
   const auto elements = [&] {
-    return std::pair(net->parameters()[0].clone(),
-                     optimizer.state_dict().at("state").at(0).at("exp_avg").to_tensor().clone());
+    const Value states = training.optimizer.state_dict().at("state");
+    return std::pair(training.net->parameters()[0].clone(),
+                     states.at(0).at("exp_avg").to_tensor().clone());
   };
   const std::string before = text();
   const auto old = elements();
 
   // A state of which every part is new, then spoilt in one place.
   manual_seed(7);
-  auto new_net = make_net();
-  nn::Linear new_extra(2, 2);
-  optim::Adam new_optimizer(new_net->parameters());
-  optim::StepLR new_scheduler(new_optimizer, 2);
-  Checkpoint donor;
-  donor.add("model", new_net).add("extra", new_extra).add("optimizer", new_optimizer);
-  donor.add("scheduler", new_scheduler);
-  train_step(new_net, new_optimizer);
-  donor.step = 9;
-  const Value good = donor.state_dict();
+  Training donor;
+  donor.checkpoint.step = 9;
+  const Value good = donor.checkpoint.state_dict();
 
   const auto spoilt = [&](const char* part, Value value) {
     Value bad = good;
@@ -184,7 +191,7 @@ TEST_CASE("a checkpoint that does not fit changes nothing and says which part it
 
   checkpoint.load_state_dict(good);
   CHECK(checkpoint.step == 9);
-  CHECK(same_parameters(net, new_net));
+  CHECK(same_parameters(training.net, donor.net));
 }
 
 TEST_CASE("parts of a checkpoint have names of their own") {

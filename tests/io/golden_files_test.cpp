@@ -2,6 +2,7 @@
 #include <sstream>
 
 #include "tarn/tests/io/golden.h"
+#include "tarn/tests/io/hostile.h"
 #include "tarn/tests/io/scratch.h"
 #include "tarn/tests/support/catch.h"
 #include "tarn/tests/support/tensors.h"
@@ -110,21 +111,8 @@ TEST_CASE("numpy's files load, and .npy is written with numpy's bytes") {
 
 TEST_CASE("a golden file with any one byte changed loads or is refused, and nothing else") {
   for (const char* name : {"legacy", "npy", "npy_fortran", "npz", "npz_deflated", "tensor"}) {
-    const std::string file = golden_file(name);
-    int refused = 0;
-    for (size_t at = 0; at < file.size(); ++at) {
-      for (const int change : {1, 0x80, 0xFF}) {
-        std::string bytes = file;
-        bytes[at] = static_cast<char>(bytes[at] ^ change);
-        try {
-          static_cast<void>(str(load(bytes.data(), bytes.size())));
-        } catch (const Error&) {
-          ++refused;
-        }
-      }
-    }
     INFO(name);
-    CHECK(refused > 100);
+    CHECK(refused_changes(golden_file(name)) > 100);
   }
 }
 

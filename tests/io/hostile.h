@@ -1,5 +1,5 @@
 #pragma once
-// The one property every hostile file is tested for.
+// The properties that hostile and damaged files are tested for.
 //
 // Files known by a name of one word, such as zip_dup_entry, are those of a list of attacks on
 // readers of these formats; see docs/file_formats.md.
@@ -79,6 +79,24 @@ inline Value check_loads(const std::string& name, const std::string& file) {
           ElementReader().read(value);
         }) == "(nothing was thrown)");
   return value;
+}
+
+// Loads the file with each byte changed in three ways, and reads what that gives. Returns how many
+// of these files were refused; nothing but an Error may be thrown.
+inline int refused_changes(const std::string& file) {
+  int refused = 0;
+  for (size_t at = 0; at < file.size(); ++at) {
+    for (const int change : {1, 0x80, 0xFF}) {
+      std::string bytes = file;
+      bytes[at] = static_cast<char>(bytes[at] ^ change);
+      try {
+        static_cast<void>(str(load(bytes.data(), bytes.size())));
+      } catch (const Error&) {
+        ++refused;
+      }
+    }
+  }
+  return refused;
 }
 
 }  // namespace tarn::testing

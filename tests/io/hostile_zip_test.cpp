@@ -214,21 +214,9 @@ TEST_CASE("every truncation of a file is refused") {
 
 TEST_CASE("a file with any one byte changed loads or is refused, and nothing else") {
   const std::string file = good();
-  int refused = 0;
-  for (size_t at = 0; at < file.size(); ++at) {
-    for (const int change : {1, 0x80, 0xFF}) {
-      std::string bytes = file;
-      bytes[at] = static_cast<char>(bytes[at] ^ change);
-      try {
-        load(bytes.data(), bytes.size());
-      } catch (const Error&) {
-        ++refused;
-      }
-    }
-  }
   // What may change are header fields that no reader needs, and the sizes and CRCs of local
   // headers.
-  CHECK(refused > static_cast<int>(file.size()) * 2);
+  CHECK(refused_changes(file) > static_cast<int>(file.size()) * 2);
 }
 
 }  // namespace tarn::testing
