@@ -283,19 +283,19 @@ struct Variance {
   TARN_HD Moments<A> merge(Moments<A> s, Moments<A> t) const {
     // Means are taken from the origin of s, near which differences are exact, and what rounding the
     // new origin takes from the mean stays in the sum.
-    const A count = s.count + t.count, divisor = max(count, A(1));
-    const A delta = (t.origin - s.origin) + (mean(t) - mean(s));
-    const A shift = mean(s) + delta * (t.count / divisor);
+    const A count = s.count + t.count, share = t.count / max(count, A(1));
+    const A s_mean = s.sum / max(s.count, A(1)), t_mean = t.sum / max(t.count, A(1));
+    const A delta = (t.origin - s.origin) + (t_mean - s_mean);
+    const A shift = s_mean + delta * share;
     const A origin = s.origin + shift, rest = shift - (origin - s.origin);
-    return {
-        origin, rest * count,
-        spread(s) + spread(t) + delta * delta * (s.count * t.count / divisor) + rest * rest * count,
-        count};
+    const A spreads = (s.squares - s.sum * s_mean) + (t.squares - t.sum * t_mean);
+    return {origin, rest * count, spreads + delta * delta * (s.count * share) + rest * rest * count,
+            count};
   }
   template <class A>
   TARN_HD A finish(Moments<A> s, int64_t count) const {
     const A divisor = max(static_cast<A>(static_cast<double>(count) - correction), A(0));
-    const A variance = spread(s) / divisor;
+    const A variance = (s.squares - s.sum * (s.sum / max(s.count, A(1)))) / divisor;
     return kRoot ? sqrt(variance) : variance;
   }
   template <class T>
@@ -307,17 +307,6 @@ struct Variance {
     } else {
       return g * centred * Lit<T>(2 / (count - correction));
     }
-  }
-
- private:
-  // Relative to the origin.
-  template <class A>
-  TARN_HD static A mean(Moments<A> s) {
-    return s.sum / max(s.count, A(1));
-  }
-  template <class A>
-  TARN_HD static A spread(Moments<A> s) {
-    return s.squares - s.sum * (s.sum / max(s.count, A(1)));
   }
 };
 using Var = Variance<false>;
@@ -416,6 +405,8 @@ struct Folding {
   using A = Accumulator;
   using S = decltype(std::declval<Op>().template identity<A>());
   using Result = decltype(std::declval<Op>().finish(std::declval<S>(), int64_t{}));
+  static constexpr bool kHasIndexedFirst = requires(Op op) { op.first(A{}, int64_t{}); };
+  static constexpr bool kHasFirst = kHasIndexedFirst || requires(Op op) { op.first(A{}); };
 
   TARN_HD static S combine(const Op& op, const S& s, V x, int64_t index) {
     if constexpr (kTraits.indexed)
@@ -424,9 +415,9 @@ struct Folding {
       return op.combine(s, static_cast<A>(x));
   }
   TARN_HD static S first(const Op& op, V x, int64_t index) {
-    if constexpr (requires { op.first(A{}, index); })
+    if constexpr (kHasIndexedFirst)
       return op.first(static_cast<A>(x), index);
-    else if constexpr (requires { op.first(A{}); })
+    else if constexpr (kHasFirst)
       return op.first(static_cast<A>(x));
     else
       return combine(op, op.template identity<A>(), x, index);

@@ -98,7 +98,7 @@ __global__ void __launch_bounds__(kBlockSize) fill_kernel(StridedIndex<1> index,
 __global__ void __launch_bounds__(kBlockSize)
     arange_kernel(void* out, ScalarType dtype, int64_t n, int64_t stride, double start, double by) {
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
+  for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     if (compute_type(dtype) == kLong) {
       // Wraps instead of overflowing: the output may be narrower than the last values.
       const uint64_t first = static_cast<uint64_t>(static_cast<int64_t>(start));

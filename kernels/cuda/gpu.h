@@ -3,6 +3,7 @@
 //
 //   TARN_SHARED(name, Type)        a variable in shared memory: TARN_SHARED(sums, Arr<float, 32>)
 //   TARN_DYN_SHARED(T, name)       T* to the launch's dynamic shared memory, 16-byte aligned
+//   TARN_UNROLL                    before a loop whose counter chooses registers
 //   gpu::launch(kernel, grid, block, dynamic_shared_bytes, stream, args...)
 #pragma once
 
@@ -16,10 +17,12 @@
 // Device code that every kernel has inside it under nvcc, and calls where compiling it once matters
 // more than speed.
 #define TARN_SHARED_CODE [[gnu::noinline]] inline
+#define TARN_UNROLL
 #else
 #define TARN_SHARED_CODE __device__ __forceinline__
 #include <cuda_runtime.h>
 
+#define TARN_UNROLL _Pragma("unroll")
 #define TARN_SHARED(name, ...) __shared__ __VA_ARGS__ name
 #define TARN_DYN_SHARED(T, name)                                       \
   extern __shared__ __align__(16) unsigned char tarn_dynamic_shared[]; \

@@ -12,7 +12,7 @@
 namespace tarn::cuda {
 namespace {
 
-constexpr int64_t kMaxChunk = 1 << 16, kMinChunk = 1 << 11;
+constexpr int64_t kMaxChunk = 1 << 12, kMinChunk = 1 << 11;
 
 // The rules of an element: the new parameter is returned, its state updated.
 template <class C>
@@ -86,8 +86,11 @@ template <class T, class C, class Rule>
 __global__ void update_chunks(Batch batch, Rule given, const Rule* in_graph) {
   const Rule rule = in_graph ? *in_graph : given;
   constexpr int kVector = 16 / sizeof(T);
-  int number = batch.count - 1;
-  while (batch.first_chunk[number] > blockIdx.x) --number;
+  int number = 0;  // the last tensor whose first chunk is not beyond this one
+  for (int step = 64; step > 0; step /= 2) {
+    const int next = number + step;
+    if (next < batch.count && batch.first_chunk[next] <= blockIdx.x) number = next;
+  }
   const auto& tensor = batch.tensor[number];
   const int64_t start = (blockIdx.x - batch.first_chunk[number]) * batch.chunk;
   const int64_t n = min(batch.chunk, tensor.numel - start);

@@ -6,30 +6,30 @@
 namespace tarn::cuda {
 
 template <>
-FlatPointwise<float> flat_pointwise<float, float>(int op);
+PointwiseLauncher<float> vector_pointwise<float, float>(int op);
 template <>
-FlatPointwise<float> flat_pointwise<float, Half>(int op);
+PointwiseLauncher<float> vector_pointwise<float, Half>(int op);
 template <>
-FlatPointwise<float> flat_pointwise<float, BFloat16>(int op);
+PointwiseLauncher<float> vector_pointwise<float, BFloat16>(int op);
 template <>
-FlatPointwise<double> flat_pointwise<double, double>(int op);
+PointwiseLauncher<double> vector_pointwise<double, double>(int op);
 template <>
-FlatPointwise<int64_t> flat_pointwise<int64_t, int64_t>(int op);
+PointwiseLauncher<int64_t> vector_pointwise<int64_t, int64_t>(int op);
 template <>
-StridedPointwise<float> strided_pointwise<float>(int op);
+PointwiseLauncher<float> strided_pointwise<float>(int op);
 template <>
-StridedPointwise<double> strided_pointwise<double>(int op);
+PointwiseLauncher<double> strided_pointwise<double>(int op);
 template <>
-StridedPointwise<int64_t> strided_pointwise<int64_t>(int op);
+PointwiseLauncher<int64_t> strided_pointwise<int64_t>(int op);
 
 namespace {
 
 template <class V>
-FlatPointwise<V> select_flat(int op, ScalarType dtype) {
-  if (dtype == ScalarTypeOf<V>) return flat_pointwise<V, V>(op);
+PointwiseLauncher<V> select_vector(int op, ScalarType dtype) {
+  if (dtype == ScalarTypeOf<V>) return vector_pointwise<V, V>(op);
   if constexpr (std::is_same_v<V, float>) {
-    if (dtype == kHalf) return flat_pointwise<float, Half>(op);
-    if (dtype == kBFloat16) return flat_pointwise<float, BFloat16>(op);
+    if (dtype == kHalf) return vector_pointwise<float, Half>(op);
+    if (dtype == kBFloat16) return vector_pointwise<float, BFloat16>(op);
   }
   return nullptr;
 }
@@ -54,18 +54,25 @@ void run(const PointwiseArgs& args) {
   operands.on_host = operands.single = args.on_host;
 
   const StridedLoop loop(views, 1 + args.num_inputs);
-  bool flat = loop.is_flat();
-  for (int k = 0; k <= args.num_inputs && loop.is_flat(); ++k) {
-    if (k > 0 && (operands.single >> (k - 1) & 1)) continue;
-    // A stride of 0 is that of one number for all elements.
-    if (k > 0 && loop.inner_strides()[k] == 0)
-      operands.single |= 1u << (k - 1);
-    else
-      flat = flat && views[k]->dtype == args.out.dtype && is_aligned(views[k]->data);
-  }
   if (loop.numel() == 0) return;
-  if (const auto launch = flat ? select_flat<V>(args.op, args.out.dtype) : nullptr) {
-    return launch(args.params, operands, loop.numel());
+  const bool flat = loop.is_flat();
+  const int64_t per_vector = 16 / items[0];
+  bool vector = flat ? loop.numel() >= per_vector : loop.size(0) % per_vector == 0;
+  for (int k = 0; k <= args.num_inputs; ++k) {
+    const unsigned bit = k > 0 ? 1u << (k - 1) : 0;
+    if (operands.single & bit) continue;
+    const int64_t stride = flat ? loop.inner_strides()[k] : loop.stride(0, k) / items[k];
+    const bool one_number = stride == 0 && k > 0;
+    if (one_number) (flat ? operands.single : operands.spread) |= bit;
+    if (one_number && flat) continue;
+    vector = vector && (one_number || stride == 1) && views[k]->dtype == args.out.dtype &&
+             is_aligned(views[k]->data);
+    for (int d = 1; vector && !one_number && d < loop.ndim(); ++d) {
+      vector = loop.stride(d, k) % 16 == 0;
+    }
+  }
+  if (const auto launch = vector ? select_vector<V>(args.op, args.out.dtype) : nullptr) {
+    return launch(args.params, operands, loop, items);
   }
   strided_pointwise<V>(args.op)(args.params, operands, loop, items);
 }

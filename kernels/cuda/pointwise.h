@@ -14,15 +14,23 @@ __attribute__((noinline)) __device__ V load_one(const void* data, ScalarType dty
 }
 
 // Operands of a pointwise kernel that computes in V. Inputs that are one number for all elements
-// are `single`: read once, from `number` where they come from the CPU's memory.
+// are `single`: read once, from `number` where they come from the CPU's memory. Those that are one
+// number for neighbouring elements, and another for others, are `spread`.
 template <class V>
 struct PointwiseOperands {
   void* out;
   const void* in[kMaxInputs];
   V number[kMaxInputs];
-  unsigned single, on_host;  // bit k: in[k]
+  unsigned single, on_host, spread;  // bit k: in[k]
   ScalarType out_type, in_type[kMaxInputs];
 
+  // Sets where the operands are, output first.
+  void place(void* const* data, int inputs) {
+    out = data[0];
+    for (int k = 0; k < inputs; ++k) {
+      if (in[k] != nullptr) in[k] = data[1 + k];
+    }
+  }
   template <int kInputs>
   __device__ void load_singles(V (&values)[kInputs]) const {
     for (int k = 0; k < kInputs; ++k) {
@@ -32,16 +40,14 @@ struct PointwiseOperands {
   }
 };
 
-// Launch the kernels of op number `op` over n elements in order, stored as T at multiples of 16
-// bytes, and over any layout. `params` is the op.
+// Launches the kernel of an op, `params`.
 template <class V>
-using FlatPointwise = void (*)(const void* params, const PointwiseOperands<V>& operands, int64_t n);
-template <class V>
-using StridedPointwise = void (*)(const void* params, PointwiseOperands<V> operands,
-                                  const StridedLoop& loop, const int64_t* items);
+using PointwiseLauncher = void (*)(const void* params, PointwiseOperands<V> operands,
+                                   const StridedLoop& loop, const int64_t* items);
+// That of op number `op` over vectors of T as vector_kernel takes them, and over any layout.
 template <class V, class T>
-FlatPointwise<V> flat_pointwise(int op);
+PointwiseLauncher<V> vector_pointwise(int op);
 template <class V>
-StridedPointwise<V> strided_pointwise(int op);
+PointwiseLauncher<V> strided_pointwise(int op);
 
 }  // namespace tarn::cuda

@@ -1,3 +1,3 @@
 #include "tarn/kernels/cuda/pointwise_kernels.h"
 
-TARN_FLAT_POINTWISE(float, tarn::BFloat16)
+TARN_VECTOR_POINTWISE(float, tarn::BFloat16)

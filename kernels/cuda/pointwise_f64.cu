@@ -1,3 +1,3 @@
 #include "tarn/kernels/cuda/pointwise_kernels.h"
 
-TARN_FLAT_POINTWISE(double, double)
+TARN_VECTOR_POINTWISE(double, double)

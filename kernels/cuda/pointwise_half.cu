@@ -1,3 +1,3 @@
 #include "tarn/kernels/cuda/pointwise_kernels.h"
 
-TARN_FLAT_POINTWISE(float, tarn::Half)
+TARN_VECTOR_POINTWISE(float, tarn::Half)

@@ -1,4 +1,4 @@
 #include "tarn/kernels/cuda/pointwise_kernels.h"
 
-TARN_FLAT_POINTWISE(int64_t, int64_t)
+TARN_VECTOR_POINTWISE(int64_t, int64_t)
 TARN_STRIDED_POINTWISE(int64_t)

@@ -21,43 +21,43 @@ TARN_HD auto apply(const Op& op, Pick&& pick) {
   return apply(op, pick, std::make_index_sequence<Op::kArity>{});
 }
 
-// Everything is in order and stored as T at multiples of 16 bytes, or single.
+// All operands are stored as T, and 16 bytes of the output at a multiple of 16 meet 16 bytes of an
+// input at such, or one element of an input that is `spread`, or an input that is single. A thread
+// takes one of the index.count vectors: with several, or in a loop, fewer threads keep the memory
+// less busy. `tail` elements follow the last vector.
 template <class Op, class V, class T>
 __global__ void __launch_bounds__(kBlockSize)
-    flat_kernel(Op op, PointwiseOperands<V> operands, int64_t n) {
+    vector_kernel(Op op, PointwiseOperands<V> operands, StridedIndex<1 + Op::kArity> index,
+                  int tail) {
   constexpr int kInputs = Op::kArity, kSize = Vec<T>::kSize;
-  constexpr int kUnroll = kInputs == 1 && kSize <= 4 ? 4 : 2;  // vectors on their way at once
   V single[kInputs];
   operands.load_singles(single);
   const auto is_single = [&](int k) { return (operands.single >> k & 1) != 0; };
   const auto in = [&](int k) { return static_cast<const T*>(operands.in[k]); };
   T* const out = static_cast<T*>(operands.out);
 
-  const int64_t thread = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const int64_t threads = int64_t{gridDim.x} * blockDim.x;
-  const int64_t vectors = n / kSize;
-  for (int64_t first = thread; first < vectors; first += threads * kUnroll) {
-    Vec<T> x[kInputs][kUnroll] = {};
+  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i < index.count) {
+    int64_t at[1 + kInputs];
+    if (index.ndim == 1 && operands.spread == 0) {
+      for (int64_t& place : at) place = i * kSize;
+    } else {
+      index.offsets(static_cast<uint32_t>(i), at);
+    }
+    V x[kInputs][kSize];
     for (int k = 0; k < kInputs; ++k) {
-      if (is_single(k)) continue;
-      for (int u = 0; u < kUnroll; ++u) {
-        const int64_t i = first + u * threads;
-        if (i < vectors) x[k][u] = reinterpret_cast<const Vec<T>*>(in(k))[i];
-      }
+      const T* const from = in(k) + at[1 + k];
+      const bool same = is_single(k) || (operands.spread >> k & 1) != 0;
+      Vec<T> some;
+      if (!same) some = *reinterpret_cast<const Vec<T>*>(from);
+      const V one = is_single(k) ? single[k] : same ? V(*from) : V(0);
+      for (int j = 0; j < kSize; ++j) x[k][j] = same ? one : V(some.v[j]);
     }
-    for (int u = 0; u < kUnroll; ++u) {
-      const int64_t i = first + u * threads;
-      if (i >= vectors) break;
-      Vec<T> y;
-      for (int j = 0; j < kSize; ++j) {
-        y.v[j] =
-            T(apply(op, [&](auto k) -> V { return is_single(k) ? single[k] : V(x[k][u].v[j]); }));
-      }
-      reinterpret_cast<Vec<T>*>(out)[i] = y;
-    }
-  }
-  const int64_t last = vectors * kSize + thread;
-  if (last < n) {
+    Vec<T> y;
+    for (int j = 0; j < kSize; ++j) y.v[j] = T(apply(op, [&](auto k) -> V { return x[k][j]; }));
+    *reinterpret_cast<Vec<T>*>(out + at[0]) = y;
+  } else if (i < index.count + tail) {
+    const int64_t last = i + int64_t{index.count} * (kSize - 1);
     out[last] =
         T(apply(op, [&](auto k) -> V { return is_single(k) ? single[k] : V(in(k)[last]); }));
   }
@@ -96,33 +96,43 @@ __global__ void __launch_bounds__(kBlockSize)
 }
 
 template <class Op, class V, class T>
-void launch_flat(const void* params, const PointwiseOperands<V>& operands, int64_t n) {
-  launch(flat_kernel<Op, V, T>, blocks_for(n / (2 * Vec<T>::kSize) + 1), kBlockSize, 0,
-         *static_cast<const Op*>(params), operands, n);
+void launch_vectors(const void* params, PointwiseOperands<V> operands, const StridedLoop& loop,
+                    const int64_t* items) {
+  constexpr int kSize = Vec<T>::kSize;
+  Walk<1 + Op::kArity> vectors(loop, items);
+  const int tail = static_cast<int>(vectors.size[0] % kSize);
+  vectors.size[0] /= kSize;
+  vectors.numel /= kSize;
+  for (int64_t& stride : vectors.stride[0]) stride *= kSize;
+  int64_t left = vectors.numel;
+  for_each_part(vectors, [&](const StridedIndex<1 + Op::kArity>& index, void* const* data) {
+    operands.place(data, Op::kArity);
+    left -= index.count;
+    const int rest = left == 0 ? tail : 0;
+    launch(vector_kernel<Op, V, T>, blocks_for(index.count + rest), kBlockSize, 0,
+           *static_cast<const Op*>(params), operands, index, rest);
+  });
 }
 
 template <class Op, class V>
 void launch_strided(const void* params, PointwiseOperands<V> operands, const StridedLoop& loop,
                     const int64_t* items) {
   for_each_part<1 + Op::kArity>(loop, items, [&](const auto& index, void* const* data) {
-    operands.out = data[0];
-    for (int k = 0; k < Op::kArity; ++k) {
-      if (operands.in[k] != nullptr) operands.in[k] = data[1 + k];
-    }
+    operands.place(data, Op::kArity);
     launch(strided_kernel<Op, V>, blocks_for(index.count / 2 + 1), kBlockSize, 0,
            *static_cast<const Op*>(params), operands, index);
   });
 }
 
 template <class V, class T, class Op>
-constexpr FlatPointwise<V> flat_launcher() {
+constexpr PointwiseLauncher<V> vector_launcher() {
   if constexpr (op::kComputesIn<V, Op>)
-    return &launch_flat<Op, V, T>;
+    return &launch_vectors<Op, V, T>;
   else
     return nullptr;
 }
 template <class V, class Op>
-constexpr StridedPointwise<V> strided_launcher() {
+constexpr PointwiseLauncher<V> strided_launcher() {
   if constexpr (op::kComputesIn<V, Op>)
     return &launch_strided<Op, V>;
   else
@@ -130,26 +140,26 @@ constexpr StridedPointwise<V> strided_launcher() {
 }
 
 template <class V, class T, class... Ops>
-FlatPointwise<V> select_flat(int op, List<Ops...>) {
-  static constexpr FlatPointwise<V> kLaunchers[] = {flat_launcher<V, T, Ops>()...};
+PointwiseLauncher<V> select_vector(int op, List<Ops...>) {
+  static constexpr PointwiseLauncher<V> kLaunchers[] = {vector_launcher<V, T, Ops>()...};
   return kLaunchers[op];
 }
 template <class V, class... Ops>
-StridedPointwise<V> select_strided(int op, List<Ops...>) {
-  static constexpr StridedPointwise<V> kLaunchers[] = {strided_launcher<V, Ops>()...};
+PointwiseLauncher<V> select_strided(int op, List<Ops...>) {
+  static constexpr PointwiseLauncher<V> kLaunchers[] = {strided_launcher<V, Ops>()...};
   return kLaunchers[op];
 }
 
 }  // namespace tarn::cuda::detail
 
 // Definitions of pointwise.h's functions, for the files that share the compiling.
-#define TARN_FLAT_POINTWISE(V, T)                                           \
-  template <>                                                               \
-  ::tarn::cuda::FlatPointwise<V> tarn::cuda::flat_pointwise<V, T>(int op) { \
-    return detail::select_flat<V, T>(op, ::tarn::op::PointwiseKernels{});   \
+#define TARN_VECTOR_POINTWISE(V, T)                                               \
+  template <>                                                                     \
+  ::tarn::cuda::PointwiseLauncher<V> tarn::cuda::vector_pointwise<V, T>(int op) { \
+    return detail::select_vector<V, T>(op, ::tarn::op::PointwiseKernels{});       \
   }
-#define TARN_STRIDED_POINTWISE(V)                                              \
-  template <>                                                                  \
-  ::tarn::cuda::StridedPointwise<V> tarn::cuda::strided_pointwise<V>(int op) { \
-    return detail::select_strided<V>(op, ::tarn::op::PointwiseKernels{});      \
+#define TARN_STRIDED_POINTWISE(V)                                               \
+  template <>                                                                   \
+  ::tarn::cuda::PointwiseLauncher<V> tarn::cuda::strided_pointwise<V>(int op) { \
+    return detail::select_strided<V>(op, ::tarn::op::PointwiseKernels{});       \
   }

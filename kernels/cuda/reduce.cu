@@ -8,12 +8,22 @@ namespace {
 
 using cpu::ReduceDims;
 
-constexpr int kPerThread = 32;      // elements of a thread where a result has several chunks
-constexpr int kMostPerThread = 64;  // and where it has one
+constexpr int kMostPerThread = 64;  // elements of a thread where a result has one chunk
 constexpr int kMergedPerThread = 16;
+constexpr int64_t kManyBlocks = 512;        // beyond which more chunks gain nothing
+constexpr int64_t kManyElements = 1 << 20;  // enough to keep a device busy with kAcross
 
 ReduceShape in_chunks(BlockShape block, int64_t count, int64_t chunk) {
   return {block, count, chunk, std::max<int64_t>(1, (count + chunk - 1) / chunk)};
+}
+
+// The elements of a chunk where one block would be too few for `count` of them, or too slow.
+int64_t chunk_of(BlockShape block, int64_t results, int64_t count) {
+  if (count <= int64_t{block.depth} * kMostPerThread) return std::max<int64_t>(count, 1);
+  constexpr int64_t kLeast = 16, kMost = 512, kBatch = kStates * kMostAhead;
+  const int64_t chunks = std::max<int64_t>(1, kManyBlocks / block.tiles(results));
+  const int64_t per_thread = (count + chunks * block.depth - 1) / (chunks * block.depth);
+  return block.depth * std::clamp((per_thread + kBatch - 1) / kBatch * kBatch, kLeast, kMost);
 }
 
 unsigned block_count(const ReduceShape& shape, int64_t results) {
@@ -67,17 +77,24 @@ void run(const ReduceArgs& args, const Op& op) {
   }
 
   const bool by_columns = kept.in[0] == 1 && reduced.in[0] != 1 && kept.size[0] > 1;
-  const BlockShape block = by_columns ? BlockShape::by_columns(kept.size[0], count)
-                                      : BlockShape::rows(results.numel, count);
-  const bool single = count <= int64_t{block.depth} * kMostPerThread;
-  const int64_t chunk = single ? std::max<int64_t>(count, 1) : int64_t{block.depth} * kPerThread;
-  const ReduceShape shape = in_chunks(block, count, chunk);
-  // Four at once need every result's elements to begin at a multiple of four.
-  bool vector = reduced.count == 1 && reduced.in[0] == 1 && count >= kStates * block.depth &&
-                is_aligned(args.in.data);
-  for (int d = 0; d < kept.count; ++d) {
+  // Several elements at once need them to begin at multiples of their size, wherever that is.
+  bool vector = reduced.count == 1 && is_aligned(args.in.data);
+  for (int d = by_columns ? 1 : 0; d < kept.count; ++d) {
     vector = vector && (kept.in[d] % kStates == 0 || kept.size[d] == 1);
   }
+  Lanes lanes = Lanes::kScattered;
+  if (vector && by_columns && kept.size[0] % kStates == 0 && reduced.in[0] % kStates == 0 &&
+      results.numel <= kMaxPart && results.numel * count >= kManyElements) {
+    lanes = Lanes::kAcross;
+  }
+  const int64_t grouped = lanes == Lanes::kAcross ? kStates : 1;
+  const BlockShape block = by_columns ? BlockShape::by_columns(kept.size[0] / grouped, count)
+                                      : BlockShape::rows(results.numel, count);
+  if (vector && !by_columns && reduced.in[0] == 1 && count >= kStates * block.depth) {
+    lanes = Lanes::kAlong;
+  }
+  const ReduceShape shape =
+      in_chunks(block, count, chunk_of(block, results.numel / grouped, count));
 
   for_each_part(results, [&](const StridedIndex<2>& part, void* const* data) {
     const auto bytes = [&](const ReduceShape& s) {
@@ -85,8 +102,14 @@ void run(const ReduceArgs& args, const Op& op) {
     };
     const Scratch memory(bytes(shape));
     ReduceTarget<S> target{data[0], args.out.dtype, memory.as<S>()};
-    launch(reduce_kernel<Op, Fold, V>, block_count(shape, part.count), kBlockSize, 0, op, shape,
-           part, elements, vector, data[1], args.in.dtype, target);
+    StridedIndex<2> groups = part;
+    if (grouped > 1) {
+      groups.count /= kStates;
+      groups.size[0] = Divisor(static_cast<uint32_t>(kept.size[0] / kStates));
+      for (int64_t& stride : groups.stride[0]) stride *= kStates;
+    }
+    launch(reduce_kernel<Op, Fold, V>, block_count(shape, groups.count), kBlockSize, 0, op, shape,
+           groups, elements, lanes, kept.out[0], data[1], args.in.dtype, target);
     if (shape.chunks == 1) return;
     const auto merged = [&](int64_t states) {
       const BlockShape merge = BlockShape::rows(part.count, states);

@@ -10,8 +10,16 @@
 
 namespace tarn::cuda {
 
-// Independent states of a thread, which then wait for each other's loads and sums less.
-inline constexpr int kStates = 4;
+// Independent states of a thread, which then wait for each other's sums less, and how many elements
+// of each are on their way at once at most.
+inline constexpr int kStates = 4, kMostAhead = 4;
+
+// What the elements of a thread's states are to one another.
+enum class Lanes {
+  kScattered,  // elements of one result, as far apart as the block has threads for it
+  kAlong,      // adjacent elements of one result, loaded at once
+  kAcross,     // the same element of adjacent results, loaded at once
+};
 
 struct ReduceShape {
   BlockShape block;
@@ -41,8 +49,10 @@ struct Stretch {
   __device__ Stretch(const ReduceShape& shape, const StridedIndex<2>& kept, int64_t count) {
     const int thread = static_cast<int>(threadIdx.x);
     place = shape.block.place(thread);
-    chunk = blockIdx.x % shape.chunks;
-    result = blockIdx.x / shape.chunks * shape.block.width + shape.block.result(thread);
+    // Divisions of 64 bits would take longer than the elements.
+    const auto chunks = static_cast<unsigned>(shape.chunks);
+    chunk = blockIdx.x % chunks;
+    result = int64_t{blockIdx.x / chunks} * shape.block.width + shape.block.result(thread);
     valid = result < kept.count;
     kept.offsets(valid ? static_cast<uint32_t>(result) : 0, at);
     begin = chunk * shape.chunk;
@@ -50,33 +60,20 @@ struct Stretch {
   }
 };
 
-// Merges the states of the first `active` places of each result and delivers what comes out. All
-// threads of the block take part.
+// Merges the states of the first `active` places of each result and delivers what comes out as
+// number `result` at out[at]. All threads of the block take part.
 template <class Op, class S>
 __device__ void deliver(const Op& op, S state, int active, const ReduceShape& shape,
-                        const Stretch& stretch, const ReduceTarget<S>& target) {
+                        const Stretch& stretch, const ReduceTarget<S>& target, int64_t result,
+                        int64_t at) {
   TARN_SHARED(states, gpu::Arr<S, kBlockSize>);
   state = merge_places(shape.block, states, state, active,
                        [&](const S& s, const S& t) { return op.merge(s, t); });
   if (stretch.place != 0 || !stretch.valid) return;
   if (shape.chunks == 1)
-    store(target.out, target.dtype, stretch.at[0], op.finish(state, shape.count));
+    store(target.out, target.dtype, at, op.finish(state, shape.count));
   else
-    target.partial[stretch.result * shape.chunks + stretch.chunk] = state;
-}
-
-// Four elements or states from `first` on, `step` apart, but not beyond `end`, folded one each into
-// as many states. `fresh`: these hold nothing yet. Returns how many there were.
-template <class Take>
-TARN_HD int fold_four(int64_t first, int64_t step, int64_t end, Take&& take) {
-  int taken = 0;
-  for (int j = 0; j < kStates; ++j) {
-    if (first + j * step < end) {
-      take(j, first + j * step);
-      taken = j + 1;
-    }
-  }
-  return taken;
+    target.partial[result * shape.chunks + stretch.chunk] = state;
 }
 
 template <class Op, class S>
@@ -91,15 +88,16 @@ TARN_HD S join(const Op& op, const S (&states)[kStates], int filled) {
 }  // namespace detail
 
 // `kept` leads to a result in `out` and to its first element; `reduced` from there to the others.
-// vector: each thread takes kStates adjacent elements at once, at multiples of their size.
+// Lanes::kAcross: to the first of kStates results, which are out_step apart.
 template <class Op, class Fold, class V>
 __global__ void __launch_bounds__(kBlockSize)
     reduce_kernel(Op op, ReduceShape shape, StridedIndex<2> kept, StridedIndex<1> reduced,
-                  bool vector, const void* in, ScalarType dtype,
+                  Lanes lanes, int64_t out_step, const void* in, ScalarType dtype,
                   ReduceTarget<typename Fold::S> target) {
   using S = typename Fold::S;
   const detail::Stretch stretch(shape, kept, shape.count);
   const int64_t begin = stretch.begin, end = stretch.end;
+  const bool along = lanes == Lanes::kAlong, across = lanes == Lanes::kAcross;
 
   S states[kStates];
   for (int j = 0; j < kStates; ++j) states[j] = op.template identity<typename Fold::A>();
@@ -107,38 +105,74 @@ __global__ void __launch_bounds__(kBlockSize)
   visit(dtype, [&]<class T>(T) {
     if constexpr (compute_type(ScalarTypeOf<T>) == ScalarTypeOf<V>) {
       if (!stretch.valid) return;
-      const Stored<T>* const x = static_cast<const Stored<T>*>(in) + stretch.at[1];
-      const auto fold = [&](int j, V value, int64_t i) {
-        states[j] = filled > j ? Fold::combine(op, states[j], value, i) : Fold::first(op, value, i);
+      struct alignas(kStates * sizeof(T) < 16 ? kStates * sizeof(T) : 16) Four {
+        Stored<T> v[kStates];
       };
-      const int depth = shape.block.depth;
-      for (int64_t first = begin + (vector ? kStates : 1) * stretch.place; first < end;
-           first += int64_t{kStates} * depth) {
-        int taken = kStates;
-        if (vector && first + kStates <= end) {
-          struct alignas(kStates * sizeof(T) < 16 ? kStates * sizeof(T) : 16) Four {
-            Stored<T> v[kStates];
-          };
-          const Four four = *reinterpret_cast<const Four*>(x + first);
-          for (int j = 0; j < kStates; ++j) fold(j, convert<V, T>(four.v[j]), first + j);
-        } else {
-          V value[kStates] = {};
-          taken = detail::fold_four(first, vector ? 1 : depth, end, [&](int j, int64_t i) {
-            int64_t offset[1] = {i * reduced.stride[0][0]};
-            if (reduced.ndim > 1) reduced.offsets(static_cast<uint32_t>(i), offset);
-            value[j] = convert<V, T>(x[offset[0]]);
-          });
+      const Stored<T>* const x = static_cast<const Stored<T>*>(in) + stretch.at[1];
+      const auto element = [&](int64_t i) {
+        int64_t offset[1] = {i * reduced.stride[0][0]};
+        if (reduced.ndim > 1) reduced.offsets(static_cast<uint32_t>(i), offset);
+        return x + offset[0];
+      };
+      const int64_t depth = shape.block.depth;
+      const int64_t apart = across ? 0 : along ? 1 : depth;  // from one lane to the next
+      const int64_t step = across ? depth : kStates * depth;
+      int64_t i = begin + (along ? kStates : 1) * stretch.place;
+      // Whole batches, in as few instructions as it takes to keep up with the memory.
+      constexpr int kAhead = !is_floating_point(ScalarTypeOf<T>) ? 1
+                             : sizeof(T) <= 4                    ? kMostAhead
+                                                                 : kMostAhead / 2;
+      const int64_t whole = (kAhead - 1) * step + (kStates - 1) * apart;  // and one element
+      for (; lanes != Lanes::kScattered && i + whole < end; i += kAhead * step) {
+        Four four[kAhead];
+        TARN_UNROLL
+        for (int u = 0; u < kAhead; ++u) {
+          four[u] = *reinterpret_cast<const Four*>(x + (i + u * step) * reduced.stride[0][0]);
+        }
+        TARN_UNROLL
+        for (int u = 0; u < kAhead; ++u) {
+          TARN_UNROLL
           for (int j = 0; j < kStates; ++j) {
-            if (j < taken) fold(j, value[j], first + j * (vector ? 1 : depth));
+            const V value = convert<V, T>(four[u].v[j]);
+            const int64_t at = i + u * step + j * apart;
+            if (Fold::kHasFirst && filled == 0)
+              states[j] = Fold::first(op, value, at);
+            else
+              states[j] = Fold::combine(op, states[j], value, at);
+          }
+          filled = kStates;
+        }
+      }
+      for (; i < end; i += step) {
+        Four four = {};
+        TARN_UNROLL
+        for (int j = 0; j < kStates; ++j) {
+          if (i + j * apart < end) four.v[j] = across ? element(i)[j] : *element(i + j * apart);
+        }
+        TARN_UNROLL
+        for (int j = 0; j < kStates; ++j) {
+          const int64_t at = i + j * apart;
+          if (at < end) {
+            const V value = convert<V, T>(four.v[j]);
+            states[j] =
+                filled > j ? Fold::combine(op, states[j], value, at) : Fold::first(op, value, at);
+            filled = filled > j ? filled : j + 1;
           }
         }
-        filled = filled > taken ? filled : taken;
       }
     }
   });
-  const int64_t takers = vector ? (end - begin + kStates - 1) / kStates : end - begin;
+  const int64_t takers = along ? (end - begin + kStates - 1) / kStates : end - begin;
   const int active = static_cast<int>(takers < shape.block.depth ? takers : shape.block.depth);
-  detail::deliver(op, detail::join(op, states, filled), active, shape, stretch, target);
+  if (!across) {
+    return detail::deliver(op, detail::join(op, states, filled), active, shape, stretch, target,
+                           stretch.result, stretch.at[0]);
+  }
+  for (int j = 0; j < kStates; ++j) {
+    if (j > 0) __syncthreads();  // what was merged before has been read
+    detail::deliver(op, states[j], active, shape, stretch, target, stretch.result * kStates + j,
+                    stretch.at[0] + j * out_step);
+  }
 }
 
 // The same for states: `count` of them per result at states[result * count].
@@ -156,14 +190,18 @@ __global__ void __launch_bounds__(kBlockSize)
   const int depth = shape.block.depth;
   for (int64_t first = begin + stretch.place; stretch.valid && first < end;
        first += int64_t{kStates} * depth) {
-    const int taken = detail::fold_four(first, depth, end, [&](int j, int64_t i) {
-      const S& state = from[stretch.result * count + i];
-      states[j] = filled > j ? op.merge(states[j], state) : state;
-    });
-    filled = filled > taken ? filled : taken;
+    for (int j = 0; j < kStates; ++j) {
+      const int64_t i = first + j * depth;
+      if (i < end) {
+        const S& state = from[stretch.result * count + i];
+        states[j] = filled > j ? op.merge(states[j], state) : state;
+        filled = filled > j ? filled : j + 1;
+      }
+    }
   }
   const int active = static_cast<int>(end - begin < depth ? end - begin : depth);
-  detail::deliver(op, detail::join(op, states, filled), active, shape, stretch, target);
+  detail::deliver(op, detail::join(op, states, filled), active, shape, stretch, target,
+                  stretch.result, stretch.at[0]);
 }
 
 }  // namespace tarn::cuda

@@ -1,12 +1,16 @@
-// Softmax and log-softmax along any dimension, and their gradients. A few threads share a row, read
-// it once for what they must know of all its elements and again, from the cache if it is not
-// long, for the result.
+// Softmax and log-softmax along any dimension, and their gradients. A few threads share a row.
 #include "tarn/kernels/cuda/kernels.h"
 #include "tarn/kernels/cuda/softmax_rows.h"
 #include "tarn/kernels/cuda/strided.h"
 
 namespace tarn::cuda {
 namespace {
+
+// What registers of a thread hold of a row of V in each operand.
+template <class V>
+constexpr int kForwardHeld = 128 / sizeof(V);
+template <class V>
+constexpr int kBackwardHeld = 64 / sizeof(V);
 
 // Rows of n elements; those of operand k are element[k] apart.
 template <int kOperands>
@@ -15,6 +19,8 @@ struct Rows {
   int64_t n;
   int64_t element[kOperands];
   bool log;
+  bool held;    // the threads' registers have room for a row
+  bool vector;  // and it is read and written by 16 bytes
 };
 
 // The row of the calling thread, and where it begins in each operand.
@@ -49,6 +55,35 @@ __global__ void __launch_bounds__(kBlockSize)
   });
 }
 
+// The same for rows that the threads' registers hold.
+template <class T, bool kLog>
+__global__ void __launch_bounds__(kBlockSize, 4)
+    held_softmax_kernel(Rows<2> rows, StridedIndex<2> starts, T* out, const T* x) {
+  using V = ComputeType<T>;
+  const MyRow<2> row(rows.block, starts);
+  const int n = row.valid ? static_cast<int>(rows.n) : 0;
+  V held[kForwardHeld<V>];
+  load_held(rows.block, n, rows.vector, x + row.at[1], rows.element[1],
+            -std::numeric_limits<V>::infinity(), held);
+  const auto larger = [](V a, V b) { return b > a ? b : a; };  // NaN comes back in the sum
+  V largest = held[0];
+  TARN_UNROLL
+  for (const V value : held) largest = larger(largest, value);
+  largest = over_row(rows.block, largest, larger);
+  V sum = 0;
+  TARN_UNROLL
+  for (V& value : held) {
+    value -= largest;
+    const V power = math::exp(value);
+    sum += power;
+    if (!kLog) value = power;
+  }
+  sum = over_row(rows.block, sum, [](V a, V b) { return a + b; });
+  const V log_sum = math::log(sum), scale = 1 / sum;
+  store_held<kForwardHeld<V>>(rows.block, n, rows.vector, out + row.at[0], rows.element[0],
+                              [&](int j) { return kLog ? held[j] - log_sum : held[j] * scale; });
+}
+
 template <class T>
 __global__ void __launch_bounds__(kBlockSize)
     backward_kernel(Rows<3> rows, StridedIndex<3> starts, T* grad_in, const T* grad_out,
@@ -73,9 +108,28 @@ __global__ void __launch_bounds__(kBlockSize)
   });
 }
 
-// Calls f(Rows, StridedIndex of their beginnings, data) for the rows of the views along `dim`.
+template <class T>
+__global__ void __launch_bounds__(kBlockSize)
+    held_backward_kernel(Rows<3> rows, StridedIndex<3> starts, T* grad_in, const T* grad_out,
+                         const T* out) {
+  using V = ComputeType<T>;
+  const MyRow<3> row(rows.block, starts);
+  const int n = row.valid ? static_cast<int>(rows.n) : 0;
+  V g[kBackwardHeld<V>], y[kBackwardHeld<V>], sum = 0;
+  load_held(rows.block, n, rows.vector, grad_out + row.at[1], rows.element[1], V(0), g);
+  load_held(rows.block, n, rows.vector, out + row.at[2], rows.element[2], V(0), y);
+  TARN_UNROLL
+  for (int j = 0; j < kBackwardHeld<V>; ++j) sum += rows.log ? g[j] : g[j] * y[j];
+  sum = over_row(rows.block, sum, [](V a, V b) { return a + b; });
+  store_held<kBackwardHeld<V>>(
+      rows.block, n, rows.vector, grad_in + row.at[0], rows.element[0],
+      [&](int j) { return rows.log ? g[j] - math::exp(y[j]) * sum : y[j] * (g[j] - sum); });
+}
+
+// Calls f(Rows, StridedIndex of their beginnings, data) for the rows of the views along `dim`, of
+// which registers of a thread can hold `held` elements.
 template <int kOperands, class F>
-void for_rows(const View* const (&views)[kOperands], int dim, bool log, F&& f) {
+void for_rows(const View* const (&views)[kOperands], int dim, bool log, int held, F&& f) {
   const View& out = *views[0];
   Rows<kOperands> rows;
   rows.n = out.ndim > 0 ? out.sizes[dim] : 1;
@@ -89,7 +143,16 @@ void for_rows(const View* const (&views)[kOperands], int dim, bool log, F&& f) {
   const Walk<kOperands> walk(cpu::starts_of_lines(views, kOperands, dim), items);
   const bool side_by_side = walk.stride[0][0] == 1 && walk.size[0] > 1 && rows.element[0] != 1;
   rows.block = side_by_side ? BlockShape::by_columns(walk.size[0], rows.n)
-                            : BlockShape::rows(walk.numel, rows.n);
+                            : deepened(BlockShape::rows(walk.numel, rows.n), rows.n, held);
+  rows.held = !rows.block.columns && rows.n <= int64_t{rows.block.depth} * held;
+  const int64_t at_once = 16 / items[0];
+  rows.vector = rows.n % at_once == 0;
+  for (int k = 0; k < kOperands; ++k) {
+    rows.vector = rows.vector && rows.element[k] == 1 && is_aligned(views[k]->data);
+    for (int d = 0; d < walk.ndim; ++d) {
+      rows.vector = rows.vector && (walk.stride[d][k] % at_once == 0 || walk.size[d] == 1);
+    }
+  }
   for_each_part(walk, [&](const StridedIndex<kOperands>& index, void* const* data) {
     f(rows, index, data, static_cast<unsigned>(rows.block.tiles(index.count)));
   });
@@ -99,10 +162,13 @@ void for_rows(const View* const (&views)[kOperands], int dim, bool log, F&& f) {
 
 void softmax(const SoftmaxArgs& args) {
   visit_floating(args.out.dtype, [&]<class T>(T) {
-    for_rows<2>({&args.out, &args.x}, args.dim, args.log,
+    for_rows<2>({&args.out, &args.x}, args.dim, args.log, kForwardHeld<ComputeType<T>>,
                 [](const Rows<2>& rows, const auto& starts, void* const* data, unsigned blocks) {
-                  launch(softmax_kernel<T>, blocks, kBlockSize, 0, rows, starts,
-                         static_cast<T*>(data[0]), static_cast<const T*>(data[1]));
+                  launch(!rows.held ? softmax_kernel<T>
+                         : rows.log ? held_softmax_kernel<T, true>
+                                    : held_softmax_kernel<T, false>,
+                         blocks, kBlockSize, 0, rows, starts, static_cast<T*>(data[0]),
+                         static_cast<const T*>(data[1]));
                 });
   });
 }
@@ -110,10 +176,11 @@ void softmax(const SoftmaxArgs& args) {
 void softmax_backward(const SoftmaxBackwardArgs& args) {
   visit_floating(args.grad_in.dtype, [&]<class T>(T) {
     for_rows<3>({&args.grad_in, &args.grad_out, &args.out}, args.dim, args.log,
+                kBackwardHeld<ComputeType<T>>,
                 [](const Rows<3>& rows, const auto& starts, void* const* data, unsigned blocks) {
-                  launch(backward_kernel<T>, blocks, kBlockSize, 0, rows, starts,
-                         static_cast<T*>(data[0]), static_cast<const T*>(data[1]),
-                         static_cast<const T*>(data[2]));
+                  launch(rows.held ? held_backward_kernel<T> : backward_kernel<T>, blocks,
+                         kBlockSize, 0, rows, starts, static_cast<T*>(data[0]),
+                         static_cast<const T*>(data[1]), static_cast<const T*>(data[2]));
                 });
   });
 }

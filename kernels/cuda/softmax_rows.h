@@ -1,10 +1,11 @@
-// How a few threads that share a row of a softmax read it: for what they must know of all its
-// elements, and once more for the results.
+// How a few threads that share a row of a softmax read it: once into their registers or, if it is
+// too long for them, for what they must know of all its elements and once more for the results.
 #pragma once
 
 #include <limits>
 
 #include "tarn/kernels/cuda/block_merge.h"
+#include "tarn/kernels/cuda/strided.h"
 #include "tarn/kernels/op_math.h"
 
 namespace tarn::cuda {
@@ -47,6 +48,81 @@ struct Total {
     for (int j = 0; j < kUnroll; ++j) sum += x[j];
   }
 };
+
+// Makes `shape`, of rows, deep enough for rows of n elements of which a thread holds `held`, if a
+// block is.
+inline BlockShape deepened(BlockShape shape, int64_t n, int held) {
+  while (shape.depth < kBlockSize && int64_t{shape.depth} * held < n) {
+    shape.depth *= 2;
+    shape.width /= 2;
+  }
+  return shape;
+}
+
+// Reads the elements that the calling thread holds from row[i * step]; where the row of n elements
+// has ended, values[j] is `pad`. vector: by 16 bytes at once, which divide the row.
+template <class T, class V, int kHeld>
+__device__ void load_held(const BlockShape& block, int n, bool vector, const T* row, int64_t step,
+                          V pad, V (&values)[kHeld]) {
+  constexpr int kSize = Vec<T>::kSize;
+  const int place = block.place(static_cast<int>(threadIdx.x));
+  if (vector) {
+    TARN_UNROLL
+    for (int u = 0; u < kHeld / kSize; ++u) {
+      const int i = (place + u * block.depth) * kSize;
+      Vec<T> some;
+      if (i < n) some = *reinterpret_cast<const Vec<T>*>(row + i);
+      for (int j = 0; j < kSize; ++j) values[u * kSize + j] = i < n ? V(some.v[j]) : pad;
+    }
+  } else {
+    TARN_UNROLL
+    for (int j = 0; j < kHeld; ++j) {
+      const int i = place + j * block.depth;
+      values[j] = i < n ? V(row[i * step]) : pad;
+    }
+  }
+}
+// Writes of(j) for element j of them to row[i * step].
+template <int kHeld, class T, class Of>
+__device__ void store_held(const BlockShape& block, int n, bool vector, T* row, int64_t step,
+                           Of of) {
+  constexpr int kSize = Vec<T>::kSize;
+  const int place = block.place(static_cast<int>(threadIdx.x));
+  if (vector) {
+    TARN_UNROLL
+    for (int u = 0; u < kHeld / kSize; ++u) {
+      const int i = (place + u * block.depth) * kSize;
+      Vec<T> some;
+      for (int j = 0; j < kSize; ++j) some.v[j] = T(of(u * kSize + j));
+      if (i < n) *reinterpret_cast<Vec<T>*>(row + i) = some;
+    }
+  } else {
+    TARN_UNROLL
+    for (int j = 0; j < kHeld; ++j) {
+      const int i = place + j * block.depth;
+      if (i < n) row[i * step] = T(of(j));
+    }
+  }
+}
+
+// `op` over the values of all threads of a row, for each of them. Not with BlockShape::columns, and
+// once in a kernel for each type of op.
+template <class V, class Op>
+__device__ V over_row(const BlockShape& block, V value, Op op) {
+  constexpr int kWarp = 32;
+  for (int lanes = (block.depth < kWarp ? block.depth : kWarp) / 2; lanes > 0; lanes /= 2) {
+    value = op(value, __shfl_xor_sync(0xFFFFFFFFu, value, lanes));
+  }
+  if (block.depth <= kWarp) return value;
+  TARN_SHARED(values, gpu::Arr<V, kBlockSize / kWarp>);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, warps = block.depth / kWarp;
+  if (threadIdx.x % kWarp == 0) values[warp] = value;
+  __syncthreads();
+  const int first = warp / warps * warps;
+  value = values[first];
+  for (int i = 1; i < warps; ++i) value = op(value, values[first + i]);
+  return value;
+}
 
 // What the block's threads find in a row, merged: read(i) is element i, `pad` adds nothing.
 template <class State, class V, class Read>

@@ -8,7 +8,9 @@ Exit status 0 means that every stage that could run passed.
 --selftest runs the same stages on the CUDA emulator, on small sizes, without a GPU.
 """
 import argparse
+import concurrent.futures
 import datetime
+import glob
 import json
 import os
 import pathlib
@@ -21,7 +23,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SUITES = ("device", "kernels", "core", "nn", "io")
-SANITIZERS = ("memcheck", "racecheck", "synccheck", "initcheck")
+# With the tests of kernels to run. Pointwise kernels have no shared memory to race in.
+SANITIZERS = {"memcheck": "*", "racecheck": "~*pointwise*", "synccheck": "*", "initcheck": "*"}
 
 
 class Report:
@@ -67,8 +70,10 @@ def suites(args):
 
 
 def environment(report, args):
-    facts = {"commit": last_line(["git", "rev-parse", "HEAD"]),
-             "nvcc": last_line(["nvcc", "--version"])}
+    commit, carried = last_line(["git", "rev-parse", "HEAD"]), args.carried / "commit"
+    if carried.exists() and not re.fullmatch("[0-9a-f]{40}", commit):
+        commit = carried.read_text().strip()
+    facts = {"commit": commit, "nvcc": last_line(["nvcc", "--version"])}
     if args.selftest:
         facts["gpu"] = "emulator"
     else:
@@ -76,6 +81,10 @@ def environment(report, args):
         facts["gpu"] = last_line(["nvidia-smi", query, "--format=csv,noheader"])
     import torch
     facts["torch"] = torch.__version__
+    # Both sides use one cuBLAS: the one that PyTorch brings.
+    site = pathlib.Path(torch.__file__).parents[1]
+    for found in glob.glob(str(site / "nvidia/**/libcublasLt.so.*"), recursive=True):
+        os.environ.setdefault("TARN_CUDA_LIBS", str(pathlib.Path(found).parent))
     report.data["environment"] = facts
     usable = args.selftest or torch.cuda.is_available()
     report.add("environment", "passed" if usable else "failed", **facts)
@@ -98,16 +107,24 @@ def build(report, args):
         seconds += more
     report.add("build", "passed" if status == 0 else "failed", seconds=round(seconds, 1))
     if status != 0:
-        print(text[-6000:])
+        errors = [line for line in text.splitlines() if "error" in line]
+        print("\n".join(errors[:20]) or text[-3000:])
     return status == 0
 
 
+def at_once(work, items):
+    """[(item, work(item)), ...], all done at the same time: most of it is waiting."""
+    with concurrent.futures.ThreadPoolExecutor(len(items)) as pool:
+        return list(zip(items, pool.map(work, items)))
+
+
 def tests(report, args):
-    for suite in suites(args):
-        status, text, seconds = run([args.build / f"tests/test_{suite}"], 300)
+    def suite(name):
+        return run([args.build / f"tests/test_{name}"], 300)
+    for name, (status, text, seconds) in at_once(suite, suites(args)):
         closing = [line for line in text.splitlines()
                    if "assertions" in line or "test cases" in line]
-        report.add(f"tests: {suite}", "passed" if status == 0 else "failed", seconds=seconds,
+        report.add(f"tests: {name}", "passed" if status == 0 else "failed", seconds=seconds,
                    result=closing[-1].strip("= ") if closing else text[-300:])
         if status != 0:
             print(text[-3000:])
@@ -115,13 +132,16 @@ def tests(report, args):
 
 def sanitizers(report, args):
     program = shutil.which("compute-sanitizer")
-    for tool in SANITIZERS:
-        if args.selftest or not program:
+    if args.selftest or not program:
+        for tool in SANITIZERS:
             report.add(f"compute-sanitizer: {tool}", "absent")
-            continue
+        return
+
+    def check(tool):
         command = [program, "--tool", tool, "--error-exitcode", "9",
-                   args.build / "tests/test_kernels"]
-        status, text, seconds = run(command, 90, args.build / f"{tool}.log")
+                   args.build / "tests/test_kernels", SANITIZERS[tool]]
+        return run(command, args.sanitizer_seconds, args.build / f"{tool}.log")
+    for tool, (status, text, seconds) in at_once(check, list(SANITIZERS)):
         unable = (re.search(r"not supported|Unable to|requires", text) and
                   "ERROR SUMMARY" not in text)
         cut_off = status == 124 and "=========     " not in text  # nothing found until then
@@ -211,16 +231,18 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, help="build folder")
     parser.add_argument("--carried", type=pathlib.Path, default=ROOT / "build/gpu-carried",
                         help="headers that the machine lacks, from ./dev gpu-check --pack")
+    parser.add_argument("--sanitizer-seconds", type=int, default=150,
+                        help="after which a compute-sanitizer run is cut off")
     parser.add_argument("--out", type=pathlib.Path, help="results file")
     args = parser.parse_args()
     args.build = args.build or ROOT / ("build/asan" if args.selftest else "build/gpu")
     partial = args.out or args.build / "gpu-check.json"
     report = Report(partial)
     if environment(report, args) and build(report, args):
-        tests(report, args)
-        sanitizers(report, args)
         parity(report, args)
         speed(report, args)
+        tests(report, args)
+        sanitizers(report, args)
     gpu = re.sub(r"[^A-Za-z0-9]+", "-", report.data["environment"]["gpu"].split(",")[0]).strip("-")
     if not args.out and not args.selftest:
         final = ROOT / f"docs/gpu/results-{report.data['date']}-{gpu}.json"

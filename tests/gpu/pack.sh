@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # pack.sh NVIDIA_HEADERS FOLDER: collects what building Tarn needs and a GPU machine without network
 # may lack: NVIDIA's headers of cuBLAS and cuRAND, Catch2, nlohmann-json and zlib, laid out as a
-# prefix for CMAKE_PREFIX_PATH.
+# prefix for CMAKE_PREFIX_PATH; and the name of the commit.
 set -euo pipefail
 
 from=$1 to=$2
@@ -15,4 +15,5 @@ for package in Catch2 nlohmann_json; do
     cp -r "$folder" "$to/${folder#/usr/}"
   done
 done
+git rev-parse HEAD >"$to/commit"
 du -sh "$to"

@@ -39,17 +39,25 @@ def cases(device, scale):
     """Yields (name, step, bytes that must move, floating-point operations)."""
     n = (64 << 20) // scale
     a, b = torch.rand(n, device=device), torch.rand(n, device=device)
-    rows = torch.rand(n // 1024, 1024, device=device)
+    rows, row = torch.rand(n // 1024, 1024, device=device), torch.rand(1024, device=device)
+    c, d = a.to(torch.bfloat16), b.to(torch.bfloat16)
     yield "add", lambda: a + b, 12 * n, 0
+    yield "add bfloat16", lambda: c + d, 6 * n, 0
+    yield "add a row", lambda: rows + row, 8 * n, 0
+    yield "exp", lambda: a.exp(), 8 * n, 0
     yield "gelu", lambda: F.gelu(a), 8 * n, 0
     yield "sum", lambda: a.sum(), 4 * n, 0
     yield "sum of rows", lambda: rows.sum(1), 4 * n, 0
     yield "sum of columns", lambda: rows.sum(0), 4 * n, 0
+    yield "variance of rows", lambda: rows.var(1), 4 * n, 0
+    yield "argmax of rows", lambda: rows.argmax(1), 4 * n, 0
     yield "softmax", lambda: torch.softmax(rows, 1), 8 * n, 0
+    yield "transpose", lambda: rows.t().contiguous(), 8 * n, 0
+    yield "rand", lambda: torch.rand(n, device=device), 4 * n, 0
     m = max(64, 4096 // scale)
     p, q = torch.rand(m, m, device=device), torch.rand(m, m, device=device)
     yield "matmul", lambda: p @ q, 12 * m * m, 2 * m**3
-    del a, b, rows, p, q
+    del a, b, c, d, rows, p, q
 
     count = 1_000_000 // scale
     parameters = [torch.rand(count, device=device, requires_grad=True) for _ in range(100)]

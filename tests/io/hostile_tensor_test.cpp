@@ -71,7 +71,8 @@ TEST_CASE("views inside their storage load, whatever their shape", "[hostile]") 
       check_loads("ten_expand_2e40", file_of({.sizes = {int64_t{1} << 40}, .strides = {0}}))
           .to_tensor();
   CHECK(expanded.numel() == int64_t{1} << 40);
-  CHECK_THROWS_AS(expanded.contiguous(), OutOfMemoryError);
+  // More than any address space; what is merely more than this machine's memory may be granted.
+  CHECK_THROWS_AS(expanded.expand({1 << 10, int64_t{1} << 40}).contiguous(), OutOfMemoryError);
   CHECK(loaded({.offset = 100, .sizes = {0}}).numel() == 0);
   CHECK(loaded({.sizes = std::vector<int64_t>(64, 1), .strides = std::vector<int64_t>(64, 7)})
             .numel() == 1);

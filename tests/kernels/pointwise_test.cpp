@@ -185,6 +185,50 @@ TEST_CASE("one number stands for a whole operand, from the device or from the CP
   });
 }
 
+TEST_CASE("rows of whole vectors, beside gaps, a row or a column that is repeated") {
+  for_each_device([] {
+    for (const ScalarType dtype : {kFloat, kDouble, kHalf, kBFloat16, kLong}) {
+      const int64_t rows = 5, columns = 48, wide = 64, sizes[] = {rows, columns};
+      Array a(dtype, {rows, wide}), b(dtype, {rows, wide});
+      a.fill_with([](int64_t i) { return i % 50; });
+      b.fill_with([](int64_t i) { return i % 43; });
+      const auto with = [&](Array& array, std::vector<int64_t>& strides) {
+        View view = array.view();
+        view.ndim = 2, view.sizes = sizes, view.strides = strides.data();
+        return view;
+      };
+      std::vector<int64_t> gaps{wide, 1}, dense{columns, 1};
+      for (std::vector<int64_t> repeated : {gaps, {0, 1}, {1, 0}, {wide, 0}, {columns - 1, 1}}) {
+        for (const bool swapped : {false, true}) {
+          Array out(dtype, {rows, columns});
+          const View x = with(a, gaps), y = with(b, repeated);
+          const ScalarType compute = compute_type(dtype);
+          op::Add sub;
+          sub.alpha = {-1, -1};
+          PointwiseArgs args{index_of<op::Add, op::PointwiseKernels>,
+                             2,
+                             compute,
+                             &sub,
+                             false,
+                             with(out, dense),
+                             {x, y}};
+          if (swapped) std::swap(args.in[0], args.in[1]);
+          tested().pointwise(args);
+          INFO(dtype << ", strides " << repeated[0] << ' ' << repeated[1] << ", " << swapped);
+          for (int64_t i = 0; i < rows * columns; ++i) {
+            const int64_t row = i / columns, column = i % columns;
+            const double p = a.get(row * wide + column);
+            const double q = b.get(row * repeated[0] + column * repeated[1]);
+            const double expected = swapped ? q - p : p - q;
+            if (out.get(i) != expected) CHECK(out.get(i) == expected);
+          }
+          CHECK(out.guards_intact());
+        }
+      }
+    }
+  });
+}
+
 TEST_CASE("an operation in place, and arrays that begin anywhere") {
   for_each_device([] {
     for (const int64_t offset : {0, 1, 3}) {

@@ -287,6 +287,29 @@ TEST_CASE("long reductions are right and do not depend on the number of threads"
   });
 }
 
+TEST_CASE("many adjacent columns, a few at a time of a thread") {
+  for_each_device([] {
+    // The last dimension is enough for whole blocks, or not; the first for several chunks, or one.
+    for (const std::vector<int64_t>& shape :
+         {std::vector<int64_t>{2600, 404}, {40, 26216}, {2, 1300, 404}}) {
+      Input in(shape, kFloat);
+      for (int64_t i = 0; i < in.numel(); ++i) in.set(i, static_cast<double>(i * 7919 % 2003) / 4);
+      const unsigned mask = 1u << (shape.size() - 2);
+      INFO("first " << shape[0]);
+      const auto check = [&](const auto& op, const Reference& f, ScalarType out, double off) {
+        const std::vector<double> got = reduce(op, in, mask, out), wanted = reference(f, in, mask);
+        for (size_t i = 0; i < got.size(); ++i) {
+          if (!close(got[i], wanted[i], off)) CHECK(got[i] == wanted[i]);
+        }
+      };
+      check(op::Sum{}, sum_of, kFloat, 1e-6);
+      check(
+          op::ArgMax{}, [](const auto& x) { return first_extreme(x, std::greater<double>()); },
+          kLong, 0);
+    }
+  });
+}
+
 TEST_CASE("a sum of millions of floats is exact to the last bit of a float, on CUDA to two") {
   for_each_device([] {
     const int64_t n = on_cpu_or_gpu(10'000'000, 200'000);

@@ -30,3 +30,11 @@ using Catch::Approx;
 
 #define CHECK_THROWS_WITH_TEXT(expr, text) TARN_TEST_THROWN_TEXT(CHECK, expr, text)
 #define REQUIRE_THROWS_WITH_TEXT(expr, text) TARN_TEST_THROWN_TEXT(REQUIRE, expr, text)
+
+// CHECK_HAS_TEXT(text, "part"): a string contains another; both are shown if not.
+#define CHECK_HAS_TEXT(text, part)                          \
+  do {                                                      \
+    const std::string text_ = (text), part_ = (part);       \
+    INFO("text: " << text_ << "\nwanted in it: " << part_); \
+    CHECK(text_.find(part_) != std::string::npos);          \
+  } while (false)

@@ -31,8 +31,8 @@ void check_refused(const std::string& bytes, const std::string& text) {
   } catch (const IOError& error) {
     thrown = error.what();
   }
-  CHECK_THAT(thrown, Catch::Matchers::Contains("[read_idx] some.idx: "));
-  CHECK_THAT(thrown, Catch::Matchers::Contains(text));
+  CHECK_HAS_TEXT(thrown, "[read_idx] some.idx: ");
+  CHECK_HAS_TEXT(thrown, text);
   CHECK(memory_stats().peak_allocated - before <= 1100 * bytes.size() + (size_t{1} << 20));
 }
 
