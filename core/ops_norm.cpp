@@ -6,6 +6,8 @@
 namespace tarn {
 namespace {
 
+using detail::view_or_null;
+
 void check_parameter(const char* name, const Tensor& parameter, const Tensor& x,
                      IntArrayRef normalized_shape) {
   if (!parameter.defined()) return;
@@ -42,10 +44,7 @@ void check(const Tensor& x, IntArrayRef normalized_shape, const Tensor& weight,
   check_parameter("bias", bias, x, normalized_shape);
 }
 
-// What the kernels get: the bytes of t, or of a copy, as rows of n elements.
-Tensor in_rows(const Tensor& t, int64_t n) { return t.detach().contiguous().reshape({-1, n}); }
-Tensor in_line(const Tensor& t) { return t.defined() ? t.detach().contiguous().reshape({-1}) : t; }
-View view_or_null(const Tensor& t) { return t.defined() ? t.impl().view() : View{}; }
+Tensor contiguous(const Tensor& t) { return t.defined() ? t.contiguous() : t; }
 
 struct LayerNorm {
   DimVector shape;  // of what is normalized together
@@ -58,9 +57,9 @@ struct LayerNorm {
     if (out.numel() == 0) return out;
     const KernelTable& table = kernels(x.device());
     if (!table.layer_norm) missing_kernel("layer_norm", table);
-    const Tensor w = in_line(weight), b = in_line(bias);
-    table.layer_norm({in_rows(out, n).impl().view(), statistics.impl().view(),
-                      in_rows(x, n).impl().view(), view_or_null(w), view_or_null(b), eps});
+    const Tensor rows_of_x = x.contiguous(), w = contiguous(weight), b = contiguous(bias);
+    table.layer_norm({out.impl().view(), statistics.impl().view(), rows_of_x.impl().view(),
+                      view_or_null(w), view_or_null(b), eps});
     return out;
   }
 
@@ -74,11 +73,9 @@ struct LayerNorm {
     wanted(2, shape);
     const KernelTable& table = kernels(x.device());
     if (!table.layer_norm_backward) missing_kernel("layer_norm_backward", table);
-    const Tensor grad_x = b.needs(0) ? in_rows(b[0], n) : Tensor(), grad_weight = in_line(b[1]),
-                 grad_bias = in_line(b[2]), w = in_line(weight);
-    table.layer_norm_backward({view_or_null(grad_x), view_or_null(grad_weight),
-                               view_or_null(grad_bias), in_rows(b.grad(), n).impl().view(),
-                               statistics.impl().view(), in_rows(x, n).impl().view(),
+    const Tensor g = b.grad().contiguous(), rows_of_x = x.contiguous(), w = contiguous(weight);
+    table.layer_norm_backward({view_or_null(b[0]), view_or_null(b[1]), view_or_null(b[2]),
+                               g.impl().view(), statistics.impl().view(), rows_of_x.impl().view(),
                                view_or_null(w)});
   }
 

@@ -107,10 +107,11 @@ struct CrossEntropyBackwardArgs {
   Reduction reduction;
 };
 
-// Layer normalization: each row of x (rows, n) less its mean, over the root of its variance + eps,
-// times weight (n) plus bias (n), either of which may be null data. Neither rows nor n is 0, and
-// everything is contiguous and of one dtype, but statistics, which is for the backward pass: the
-// rows' means and what they were multiplied by, a tensor (2, rows) of the compute type.
+// Layer normalization: each row of x less its mean, over the root of its variance + eps, times
+// weight plus bias, either of which may be null data. x has rows of n elements and weight and bias
+// have n, in any number of dimensions; neither is 0. Everything is contiguous and of one dtype, but
+// statistics, a tensor (2, rows) of the compute type for the backward pass: the rows' means and
+// what they were multiplied by.
 struct LayerNormArgs {
   View out, statistics, x, weight, bias;
   double eps;

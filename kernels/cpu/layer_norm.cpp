@@ -1,5 +1,6 @@
 // Layer normalization and its gradients. A row stays in the cache while it is gone through.
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "tarn/device/parallel.h"
@@ -22,6 +23,15 @@ struct SquaredDistance {
   TARN_HD V operator()(V x, V) const { return (x - from) * (x - from); }
 };
 
+// The sum of f(x[i], y[i]); without kTwo, y is not read. f(pad, 0) must be 0.
+template <bool kTwo, class V, class F>
+TARN_HD double row_sum(const V* x, const V* y, int64_t n, V pad, F f) {
+  if (n >= kSoftmaxLanes) return map_and_sum<kTwo, false, V>(x, y, nullptr, n, pad, f);
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(f(x[i], kTwo ? y[i] : V{0}));
+  return sum;
+}
+
 // `rows` rows of n elements, one after another.
 template <class V>
 struct NormRows {
@@ -32,17 +42,15 @@ struct NormRows {
 };
 
 template <class V>
-struct ForwardRows {
+struct NormForward {
   TARN_HD static void run(const NormRows<V>* args, const V* bias, double eps, V* result) {
     const int64_t n = args->n;
     const V* const weight = args->weight;
     for (int64_t r = 0; r < args->rows; ++r) {
       const V* const x = args->x + r * n;
       const double count = static_cast<double>(n);
-      const V mean = static_cast<V>(
-          map_and_sum<false, false, V>(x, nullptr, nullptr, n, V{0}, First{}) / count);
-      const double squares =
-          map_and_sum<false, false, V>(x, nullptr, nullptr, n, mean, SquaredDistance<V>{mean});
+      const V mean = static_cast<V>(row_sum<false>(x, x, n, V{0}, First{}) / count);
+      const double squares = row_sum<false>(x, x, n, mean, SquaredDistance<V>{mean});
       const V scale = static_cast<V>(1 / std::sqrt(squares / count + eps));
       args->mean[r] = mean;
       args->scale[r] = scale;
@@ -59,7 +67,7 @@ struct NormGradients {
 };
 
 template <class V>
-struct BackwardRows {
+struct NormBackward {
   // scratch: 2 n elements.
   TARN_HD static void run(const NormRows<V>* args, const V* grad_out, V* scratch,
                           const NormGradients<V>* gradients) {
@@ -75,10 +83,8 @@ struct BackwardRows {
       if (gradients->x != nullptr) {
         for (int64_t i = 0; i < n; ++i) product[i] = g[i] * weight[i];
         const double count = static_cast<double>(n);
-        const V level = static_cast<V>(
-            map_and_sum<false, false, V>(product, nullptr, nullptr, n, V{0}, First{}) / count);
-        const V slope = static_cast<V>(
-            map_and_sum<true, false, V>(product, normal, nullptr, n, V{0}, Product{}) / count);
+        const V level = static_cast<V>(row_sum<false>(product, product, n, V{0}, First{}) / count);
+        const V slope = static_cast<V>(row_sum<true>(product, normal, n, V{0}, Product{}) / count);
         V* const __restrict__ out = gradients->x + r * n;
         for (int64_t i = 0; i < n; ++i) out[i] = (product[i] - level - normal[i] * slope) * scale;
       }
@@ -138,8 +144,8 @@ struct Norm {
   template <class Args>
   explicit Norm(const Args& args)
       : x(args.x),
-        rows(args.x.sizes[0]),
-        n(args.x.sizes[1]),
+        rows(args.statistics.sizes[1]),
+        n(args.x.numel() / rows),
         mean(args.statistics.template as<V>()),
         weights(args.weight),
         weight(weights.load_or(n, V{1})) {}
@@ -170,7 +176,7 @@ void forward(const LayerNormArgs& args) {
   const int64_t n = norm.n;
   Elements<T> biases(args.bias);
   const V* const bias = biases.load_or(n, V{0});
-  const auto body = select_isa<ForwardRows<V>, const NormRows<V>*, const V*, double, V*>();
+  const auto body = select_isa<NormForward<V>, const NormRows<V>*, const V*, double, V*>();
   parallel_for(0, norm.rows, std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
     Elements<T> x(args.x), out(args.out);
     norm.for_runs(begin, end, [&](int64_t first, int64_t count) {
@@ -191,7 +197,7 @@ void backward(const LayerNormBackwardArgs& args) {
   std::vector<V> sums[2];
   for (int k = 0; k < 2; ++k) sums[k].resize(static_cast<size_t>(wants[k] ? chunks * n : 0));
   const auto body =
-      select_isa<BackwardRows<V>, const NormRows<V>*, const V*, V*, const NormGradients<V>*>();
+      select_isa<NormBackward<V>, const NormRows<V>*, const V*, V*, const NormGradients<V>*>();
   const int64_t grain = std::max<int64_t>(1, kGrain / (n * kSummedRows));
   parallel_for(0, chunks, grain, [&](int64_t begin, int64_t end) {
     Elements<T> x(args.x), g(args.grad_out), grad_in(args.grad_in);
@@ -213,7 +219,9 @@ void backward(const LayerNormBackwardArgs& args) {
   const int64_t sizes[] = {n, chunks}, strides[] = {1, n};
   const View* const outs[] = {&args.grad_weight, &args.grad_bias};
   for (int k = 0; k < 2; ++k) {
-    if (wants[k]) sum_rows(reduce, *outs[k], {sums[k].data(), sizes, strides, 2, ScalarTypeOf<V>});
+    if (!wants[k]) continue;
+    sum_rows(reduce, {outs[k]->data, sizes, strides, 1, ScalarTypeOf<T>},
+             {sums[k].data(), sizes, strides, 2, ScalarTypeOf<V>});
   }
 }
 

@@ -228,7 +228,7 @@ __global__ void __launch_bounds__(kBlockSize)
 template <class T>
 void parameter_gradients(const LayerNormBackwardArgs& args) {
   using V = ComputeType<T>;
-  const int64_t rows = args.x.sizes[0], n = args.x.sizes[1];
+  const int64_t rows = args.statistics.sizes[1], n = args.x.numel() / rows;
   const BlockShape block = BlockShape::by_columns(n, rows);
   const int64_t most = std::max<int64_t>(1, kManyBlocks / block.tiles(n));
   const int64_t wanted = std::clamp<int64_t>(rows / (kRowsPerThread * block.depth), 1, most);
@@ -248,8 +248,9 @@ void parameter_gradients(const LayerNormBackwardArgs& args) {
     parts[k] = outs[k]->data != nullptr ? memory.as<V>() + k * size : nullptr;
   sum(parts[0], parts[1]);
   for (int k = 0; k < 2; ++k) {
-    if (parts[k] != nullptr)
-      sum_rows(reduce, *outs[k], {parts[k], sizes, strides, 2, ScalarTypeOf<V>});
+    if (parts[k] == nullptr) continue;
+    sum_rows(reduce, {outs[k]->data, sizes, strides, 1, ScalarTypeOf<T>},
+             {parts[k], sizes, strides, 2, ScalarTypeOf<V>});
   }
 }
 
@@ -264,7 +265,7 @@ void with_pack(int64_t n, std::initializer_list<const void*> data, F f) {
 template <class T>
 void forward(const LayerNormArgs& args) {
   using V = ComputeType<T>;
-  const int64_t count = args.x.sizes[0], n = args.x.sizes[1];
+  const int64_t count = args.statistics.sizes[1], n = args.x.numel() / count;
   with_pack<T>(n, {args.out.data, args.x.data, args.weight.data, args.bias.data}, [&](auto pack) {
     const ForwardRows<T, pack> rows(count, n);
     launch(forward_kernel<T, pack>, static_cast<unsigned>(rows.block.tiles(count)), kBlockSize, 0,
@@ -276,7 +277,7 @@ void forward(const LayerNormArgs& args) {
 template <class T>
 void backward(const LayerNormBackwardArgs& args) {
   using V = ComputeType<T>;
-  const int64_t count = args.x.sizes[0], n = args.x.sizes[1];
+  const int64_t count = args.statistics.sizes[1], n = args.x.numel() / count;
   const View &g = args.grad_out, &x = args.x, &weight = args.weight, &grad_in = args.grad_in;
   if (grad_in.data != nullptr) {
     with_pack<T>(n, {grad_in.data, g.data, x.data, weight.data}, [&](auto pack) {
