@@ -24,6 +24,9 @@ Tensor make_empty(IntArrayRef sizes, ScalarType dtype, Device device);
 // strides if they agree and leave no gaps, else dense in the order of theirs.
 Tensor make_result(IntArrayRef sizes, ScalarType dtype, Device device, TensorList operands);
 
+// What a kernel gets of an operand that may be left out: null data if it is.
+inline View view_or_null(const Tensor& t) { return t.defined() ? t.impl().view() : View{}; }
+
 // `value` as an element of a tensor of `dtype`; throws ValueError where an integer cannot hold it.
 FillValue fill_value(const Scalar& value, ScalarType dtype);
 

@@ -278,6 +278,13 @@ Tensor outer(const Tensor& a, const Tensor& b);
 // kernel.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
+// --- Normalization (core/ops_norm.cpp) ----------------------------------------------------------
+// x less its mean, over the root of its variance (that of all its elements) + eps, taken over the
+// last dimensions, whose sizes normalized_shape repeats; times weight plus bias, both of that shape
+// and of x's dtype, or undefined. One fused kernel; the result is contiguous.
+Tensor layer_norm(const Tensor& x, IntArrayRef normalized_shape, const Tensor& weight = {},
+                  const Tensor& bias = {}, double eps = 1e-5);
+
 // --- Softmax and losses (core/ops_softmax.cpp) --------------------------------------------------
 inline Tensor softmax(const Tensor& x, int64_t dim,
                       std::optional<ScalarType> dtype = std::nullopt) {

@@ -6,6 +6,8 @@
 namespace tarn {
 namespace {
 
+using detail::view_or_null;
+
 Tensor softmax_of(const Tensor& input, int64_t dim, std::optional<ScalarType> dtype, bool log) {
   const char* const op = log ? "log_softmax" : "softmax";
   const Tensor x = dtype ? input.to(*dtype) : input;
@@ -85,7 +87,6 @@ Tensor make_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
 Tensor kernel_weight(const Tensor& weight, const Tensor& x) {
   return weight.defined() ? weight.to(x.dtype()).detach().contiguous() : weight;
 }
-View view_or_null(const Tensor& t) { return t.defined() ? t.impl().view() : View{}; }
 
 // log_probs (samples, classes)
 Tensor nll_rows(const Tensor& x, const Tensor& target, const Tensor& class_weight,

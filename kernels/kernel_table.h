@@ -107,6 +107,20 @@ struct CrossEntropyBackwardArgs {
   Reduction reduction;
 };
 
+// Layer normalization: each row of x less its mean, over the root of its variance + eps, times
+// weight plus bias, either of which may be null data. x has rows of n elements and weight and bias
+// have n, in any number of dimensions; neither is 0. Everything is contiguous and of one dtype, but
+// statistics, a tensor (2, rows) of the compute type for the backward pass: the rows' means and
+// what they were multiplied by.
+struct LayerNormArgs {
+  View out, statistics, x, weight, bias;
+  double eps;
+};
+struct LayerNormBackwardArgs {
+  View grad_in, grad_weight, grad_bias;  // null data where not wanted
+  View grad_out, statistics, x, weight;
+};
+
 // Advanced indexing. `self` and `values` have the same sizes; self has stride 0 along dimensions
 // that are addressed by index tensors. Element e of values stands for the element of self at
 // self(e) + sum_k wrap(index[k](e)) * stride[k], where wrap adds size[k] to a negative index.
@@ -181,6 +195,8 @@ struct KernelTable {
   void (*nll_loss_backward)(const NllLossBackwardArgs&) = nullptr;
   void (*cross_entropy)(const CrossEntropyArgs&) = nullptr;
   void (*cross_entropy_backward)(const CrossEntropyBackwardArgs&) = nullptr;
+  void (*layer_norm)(const LayerNormArgs&) = nullptr;
+  void (*layer_norm_backward)(const LayerNormBackwardArgs&) = nullptr;
   void (*gather)(const GatherArgs&) = nullptr;
   void (*scatter)(const ScatterArgs&) = nullptr;
   int64_t (*count_nonzero)(const View& x) = nullptr;

@@ -8,6 +8,7 @@
 #include "tarn/nn/dropout.h"
 #include "tarn/nn/linear.h"
 #include "tarn/nn/loss.h"
+#include "tarn/nn/normalization.h"
 
 namespace tarn::nn {
 

@@ -30,6 +30,12 @@ class LayerText {
   LayerText& operator=(const LayerText&) = delete;
 
   template <class T>
+  LayerText& value(const T& value) {
+    stream_ << separator_ << value;
+    separator_ = ", ";
+    return *this;
+  }
+  template <class T>
   LayerText& field(const char* name, const T& value) {
     stream_ << separator_ << name << '=' << value;
     separator_ = ", ";

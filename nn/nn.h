@@ -12,6 +12,7 @@
 #include "tarn/nn/module.h"
 #include "tarn/nn/module_holder.h"
 #include "tarn/nn/module_list.h"
+#include "tarn/nn/normalization.h"
 #include "tarn/nn/optim/adam.h"
 #include "tarn/nn/optim/lr_scheduler.h"
 #include "tarn/nn/optim/optimizer.h"

@@ -24,6 +24,9 @@ void nll_loss_backward(const NllLossBackwardArgs& args);
 // cross_entropy.cpp
 void cross_entropy(const CrossEntropyArgs& args);
 void cross_entropy_backward(const CrossEntropyBackwardArgs& args);
+// layer_norm.cpp
+void layer_norm(const LayerNormArgs& args);
+void layer_norm_backward(const LayerNormBackwardArgs& args);
 // index.cpp, sort.cpp, scan.cpp, random.cpp
 void gather(const GatherArgs& args);
 void scatter(const ScatterArgs& args);

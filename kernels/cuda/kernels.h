@@ -23,6 +23,9 @@ void nll_loss_backward(const NllLossBackwardArgs& args);
 // cross_entropy.cu
 void cross_entropy(const CrossEntropyArgs& args);
 void cross_entropy_backward(const CrossEntropyBackwardArgs& args);
+// layer_norm.cu
+void layer_norm(const LayerNormArgs& args);
+void layer_norm_backward(const LayerNormBackwardArgs& args);
 
 // matmul.cu
 void matmul(const MatmulArgs& args);

@@ -17,6 +17,8 @@ const KernelTable& table() {
       .nll_loss_backward = nll_loss_backward,
       .cross_entropy = cross_entropy,
       .cross_entropy_backward = cross_entropy_backward,
+      .layer_norm = layer_norm,
+      .layer_norm_backward = layer_norm_backward,
       .gather = gather,
       .scatter = scatter,
       .count_nonzero = count_nonzero,

@@ -167,6 +167,21 @@ def first_operand(t, name, function, *operands):
         t[f"{name}/x{index}"] = x.clone()
 
 
+def normalization(t):
+    x = values(3, 4, 5)
+    for shape in ((5,), (4, 5)):
+        parameters = (values(*shape), values(*shape))
+        for count, name in enumerate(("plain", "weight", "both")):
+            record(
+                t,
+                f"layer_norm.{len(shape)}d.{name}",
+                lambda x, *p: F.layer_norm(x, shape, *p),
+                x,
+                *parameters[:count],
+            )
+
+
 def make(tensors):
     modules(tensors)
     losses(tensors)
+    normalization(tensors)

@@ -117,6 +117,9 @@ inline void add_modules(PrintCases& cases) {
   add("Flatten", nn::Flatten());
   add("Dropout", nn::Dropout());
   add("Dropout p", nn::Dropout(0.25));
+  add("LayerNorm", nn::LayerNorm(nn::LayerNormOptions({3, 4})));
+  add("LayerNorm options",
+      nn::LayerNorm(nn::LayerNormOptions({5}).eps(0.25).elementwise_affine(false)));
   add("Identity", nn::Identity());
   add("MSELoss", nn::MSELoss());
   add("CrossEntropyLoss", nn::CrossEntropyLoss());

@@ -23,11 +23,24 @@ Tensor linear_layer(const Tensors& x) {
   return layer(x[0]);
 }
 
+// What a LayerNorm or, with a weight and no bias, the function gives.
+Tensor layer_norm_of(const Tensors& x, const std::vector<int64_t>& shape) {
+  if (x.size() == 2) return F::layer_norm(x[0], F::LayerNormFuncOptions(shape).weight(x[1]));
+  nn::LayerNorm layer(nn::LayerNormOptions(shape).elementwise_affine(x.size() == 3));
+  if (x.size() == 3) layer->weight = x[1], layer->bias = x[2];
+  return layer(x[0]);
+}
+
 void add_layers(Operations& ops) {
   const auto add = [&](const char* name, auto f) { ops[name] = operation(f); };
   ops["linear"] = ops["linear_no_bias"] = [](const Tensors& x) { return Tensors{linear_layer(x)}; };
   ops["mlp"] = [](const Tensors& x) {
     return Tensors{linear_layer({relu(linear_layer({x[0], x[1], x[2]})), x[3], x[4]})};
+  };
+  ops["layer_norm.1d.plain"] = [](const Tensors& x) { return Tensors{layer_norm_of(x, {5})}; };
+  ops["layer_norm.2d.plain"] = [](const Tensors& x) { return Tensors{layer_norm_of(x, {4, 5})}; };
+  ops["layer_norm"] = [](const Tensors& x) {
+    return Tensors{layer_norm_of(x, x[1].sizes().vec())};
   };
   add("relu", [](const Tensor& x) { return nn::ReLU()(x); });
   add("sigmoid", [](const Tensor& x) { return nn::Sigmoid()(x); });
