@@ -173,6 +173,7 @@ void speed(Device device, int64_t scale) {
     report("variance of rows", time_of(device, [&] { rows.var(1); }));
     report("argmax of rows", time_of(device, [&] { rows.argmax(1); }));
     report("softmax", time_of(device, [&] { rows.softmax(1); }));
+    report("layer norm", time_of(device, [&] { layer_norm(rows, {1024}, row, row); }));
     report("transpose", time_of(device, [&] { rows.t().contiguous(); }));
     report("rand", time_of(device, [&] { rand(n, device); }));
     const int64_t m = std::max<int64_t>(64, 4096 / scale);

@@ -52,6 +52,7 @@ def cases(device, scale):
     yield "variance of rows", lambda: rows.var(1), 4 * n, 0
     yield "argmax of rows", lambda: rows.argmax(1), 4 * n, 0
     yield "softmax", lambda: torch.softmax(rows, 1), 8 * n, 0
+    yield "layer norm", lambda: F.layer_norm(rows, (1024,), row, row), 8 * n, 0
     yield "transpose", lambda: rows.t().contiguous(), 8 * n, 0
     yield "rand", lambda: torch.rand(n, device=device), 4 * n, 0
     m = max(64, 4096 // scale)
