@@ -22,7 +22,7 @@ if(TARN_SANITIZE)
   target_compile_options(tarn_flags INTERFACE
     -fsanitize=${TARN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   # g++ 12 sees std::regex of its own library as uninitialised once a sanitizer is on. With more
-  # memory (KiB) before it collects garbage it compiles in a tenth less time.
+  # memory (KiB) before it collects garbage it compiles a little faster.
   target_compile_options(tarn_flags INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized --param=ggc-min-heapsize=524288>)
   target_link_options(tarn_flags INTERFACE -fsanitize=${TARN_SANITIZE})
