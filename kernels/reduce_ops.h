@@ -284,18 +284,18 @@ struct Variance {
     // Means are taken from the origin of s, near which differences are exact, and what rounding the
     // new origin takes from the mean stays in the sum.
     const A count = s.count + t.count, share = t.count / max(count, A(1));
-    const A s_mean = s.sum / max(s.count, A(1)), t_mean = t.sum / max(t.count, A(1));
+    const A s_mean = mean(s), t_mean = mean(t);
     const A delta = (t.origin - s.origin) + (t_mean - s_mean);
     const A shift = s_mean + delta * share;
     const A origin = s.origin + shift, rest = shift - (origin - s.origin);
-    const A spreads = (s.squares - s.sum * s_mean) + (t.squares - t.sum * t_mean);
+    const A spreads = spread(s, s_mean) + spread(t, t_mean);
     return {origin, rest * count, spreads + delta * delta * (s.count * share) + rest * rest * count,
             count};
   }
   template <class A>
   TARN_HD A finish(Moments<A> s, int64_t count) const {
     const A divisor = max(static_cast<A>(static_cast<double>(count) - correction), A(0));
-    const A variance = (s.squares - s.sum * (s.sum / max(s.count, A(1)))) / divisor;
+    const A variance = spread(s, mean(s)) / divisor;
     return kRoot ? sqrt(variance) : variance;
   }
   template <class T>
@@ -307,6 +307,17 @@ struct Variance {
     } else {
       return g * centred * Lit<T>(2 / (count - correction));
     }
+  }
+
+ private:
+  // Relative to the origin.
+  template <class A>
+  TARN_HD static A mean(Moments<A> s) {
+    return s.sum / max(s.count, A(1));
+  }
+  template <class A>
+  TARN_HD static A spread(Moments<A> s, A mean) {
+    return s.squares - s.sum * mean;
   }
 };
 using Var = Variance<false>;

@@ -33,6 +33,16 @@ struct BlockShape {
     }
     return {kBlockSize / depth, depth, false};
   }
+  // The same for threads that hold up to `held` elements each, which they take `at_once` at a time:
+  // deep enough to hold all of a result's, if a block is.
+  static BlockShape held_rows(int64_t results, int64_t count, int held, int at_once = 1) {
+    BlockShape shape = rows(results, count / at_once);
+    while (shape.depth < kBlockSize && int64_t{shape.depth} * held < count) {
+      shape.depth *= 2;
+      shape.width /= 2;
+    }
+    return shape;
+  }
   // For results of which `adjacent` have adjacent elements.
   static BlockShape by_columns(int64_t adjacent, int64_t count) {
     const int most = kBlockSize / floor_power(std::clamp<int64_t>(count / 8, 1, 8));

@@ -12,9 +12,9 @@ namespace tarn::cuda {
 // Threads per block of every kernel that has no reason for another number.
 inline constexpr int kBlockSize = 256;
 
-// Blocks of kBlockSize for `threads` threads, as many as a grid may have: for kernels whose threads
-// go on to further work a grid's width ahead. Fewer blocks that each do more are slower by a few
-// percent. Not for kernels whose results depend on the number of blocks.
+// Blocks of kBlockSize for `threads` threads, as many as a grid may have: threads of kernels that
+// may need more go on to further work a grid's width ahead. Fewer blocks that each do more are
+// slower by a few percent. Not for kernels whose results depend on the number of blocks.
 inline unsigned blocks_for(int64_t threads) {
   constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
   const int64_t wanted = (threads + kBlockSize - 1) / kBlockSize;

@@ -29,9 +29,7 @@ struct Rows {
   BlockShape block;
 
   Rows(int64_t rows, int64_t size)
-      : count(rows), n(size), block(BlockShape::rows(rows, size / kPack)) {
-    while (block.depth < kBlockSize && tile() < n) block.depth *= 2, block.width /= 2;
-  }
+      : count(rows), n(size), block(BlockShape::held_rows(rows, size, kHeld, kPack)) {}
   TARN_HD int64_t tile() const { return int64_t{block.depth} * kHeld; }
   TARN_HD bool in_one_tile() const { return n <= tile(); }
   // The calling thread's row, which may be beyond the last.

@@ -86,7 +86,8 @@ template <class T, class C, class Rule>
 __global__ void update_chunks(Batch batch, Rule given, const Rule* in_graph) {
   const Rule rule = in_graph ? *in_graph : given;
   constexpr int kVector = 16 / sizeof(T);
-  int number = 0;  // the last tensor whose first chunk is not beyond this one
+  static_assert(Batch::kMaxTensors <= 128, "the steps below add up to 127");
+  int number = 0;
   for (int step = 64; step > 0; step /= 2) {
     const int next = number + step;
     if (next < batch.count && batch.first_chunk[next] <= blockIdx.x) number = next;

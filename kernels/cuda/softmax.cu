@@ -143,7 +143,7 @@ void for_rows(const View* const (&views)[kOperands], int dim, bool log, int held
   const Walk<kOperands> walk(cpu::starts_of_lines(views, kOperands, dim), items);
   const bool side_by_side = walk.stride[0][0] == 1 && walk.size[0] > 1 && rows.element[0] != 1;
   rows.block = side_by_side ? BlockShape::by_columns(walk.size[0], rows.n)
-                            : deepened(BlockShape::rows(walk.numel, rows.n), rows.n, held);
+                            : BlockShape::held_rows(walk.numel, rows.n, held);
   rows.held = !rows.block.columns && rows.n <= int64_t{rows.block.depth} * held;
   const int64_t at_once = 16 / items[0];
   rows.vector = rows.n % at_once == 0;

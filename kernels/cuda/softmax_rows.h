@@ -49,16 +49,6 @@ struct Total {
   }
 };
 
-// Makes `shape`, of rows, deep enough for rows of n elements of which a thread holds `held`, if a
-// block is.
-inline BlockShape deepened(BlockShape shape, int64_t n, int held) {
-  while (shape.depth < kBlockSize && int64_t{shape.depth} * held < n) {
-    shape.depth *= 2;
-    shape.width /= 2;
-  }
-  return shape;
-}
-
 // Reads the elements that the calling thread holds from row[i * step]; where the row of n elements
 // has ended, values[j] is `pad`. vector: by 16 bytes at once, which divide the row.
 template <class T, class V, int kHeld>

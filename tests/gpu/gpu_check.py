@@ -10,7 +10,6 @@ Exit status 0 means that every stage that could run passed.
 import argparse
 import concurrent.futures
 import datetime
-import glob
 import json
 import os
 import pathlib
@@ -83,8 +82,8 @@ def environment(report, args):
     facts["torch"] = torch.__version__
     # Both sides use one cuBLAS: the one that PyTorch brings.
     site = pathlib.Path(torch.__file__).parents[1]
-    for found in glob.glob(str(site / "nvidia/**/libcublasLt.so.*"), recursive=True):
-        os.environ.setdefault("TARN_CUDA_LIBS", str(pathlib.Path(found).parent))
+    for found in site.glob("nvidia/**/libcublasLt.so.*"):
+        os.environ.setdefault("TARN_CUDA_LIBS", str(found.parent))
     report.data["environment"] = facts
     usable = args.selftest or torch.cuda.is_available()
     report.add("environment", "passed" if usable else "failed", **facts)
