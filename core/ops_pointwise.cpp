@@ -3,12 +3,13 @@
 
 #include "tarn/core/factories.h"
 #include "tarn/core/ops.h"
+#include "tarn/kernels/convert.h"
 
 namespace tarn {
 namespace {
 
 op::Number number(const Scalar& s) {
-  return {s.toDouble(), s.isFloatingPoint() ? static_cast<int64_t>(s.toDouble()) : s.toLong()};
+  return {s.toDouble(), s.isFloatingPoint() ? convert<int64_t, double>(s.toDouble()) : s.toLong()};
 }
 
 op::Clamp clamp_op(const std::optional<Scalar>& min, const std::optional<Scalar>& max) {

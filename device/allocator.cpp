@@ -4,18 +4,9 @@
 #include <cstdlib>
 
 #include "tarn/device/block_cache.h"
+#include "tarn/device/sanitizers.h"
 #include "tarn/device/size_class.h"
 #include "tarn/device/small_pool.h"
-
-// An AddressSanitizer build gives every request its own malloc block: overruns, use after free and
-// leaks of tensors are then found, which no cache of reused blocks allows.
-#if defined(__SANITIZE_ADDRESS__)
-#define TARN_DIRECT_ALLOCATION 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TARN_DIRECT_ALLOCATION 1
-#endif
-#endif
 
 namespace tarn {
 
@@ -42,7 +33,7 @@ MemoryStats current_stats() noexcept;
 
 }  // namespace
 
-#ifndef TARN_DIRECT_ALLOCATION
+#if !TARN_ADDRESS_SANITIZER
 
 namespace {
 
@@ -190,7 +181,9 @@ void deallocate(void* block, size_t bytes) noexcept {
 
 size_t trim() noexcept { return empty_caches(); }
 
-#else  // TARN_DIRECT_ALLOCATION
+#else
+// Every request has its own malloc block here: overruns, use after free and leaks of tensors are
+// then found, which no cache of reused blocks allows.
 
 namespace {
 

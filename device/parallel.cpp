@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tarn/device/check.h"
+#include "tarn/device/sanitizers.h"
 
 #ifdef __linux__
 #include <sched.h>
@@ -14,17 +15,8 @@
 
 // ThreadSanitizer cannot see into the OpenMP runtime and would report races that its barriers
 // exclude, so a TSan build, like a build without OpenMP, starts plain threads for every region.
-#if defined(__SANITIZE_THREAD__)
-#define TARN_USE_OPENMP 0
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TARN_USE_OPENMP 0
-#endif
-#endif
-#if !defined(TARN_USE_OPENMP) && defined(_OPENMP)
+#if defined(_OPENMP) && !TARN_THREAD_SANITIZER
 #define TARN_USE_OPENMP 1
-#endif
-#if TARN_USE_OPENMP
 #include <omp.h>
 #endif
 

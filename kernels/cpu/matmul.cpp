@@ -20,7 +20,7 @@ struct Matrix {
       offset += batch % v.sizes[d] * v.strides[d];
       batch /= v.sizes[d];
     }
-    data += offset * element_size(dtype);
+    if (data != nullptr) data += offset * element_size(dtype);  // an empty one has no memory
   }
   char* data;
   ScalarType dtype;
@@ -56,6 +56,7 @@ class FloatCopy {
     matrix.dtype = kFloat;
     matrix.row = m.columns;
     matrix.column = 1;
+    if (m.columns == 0) return;
     const Converter load = converter(kFloat, m.dtype);
     for (int64_t i = 0; i < m.rows; ++i) {
       load(values_ + i * m.columns, 1, m.data + i * m.row * element_size(m.dtype), m.column,

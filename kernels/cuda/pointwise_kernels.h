@@ -46,11 +46,11 @@ __global__ void __launch_bounds__(kBlockSize)
     }
     V x[kInputs][kSize];
     for (int k = 0; k < kInputs; ++k) {
-      const T* const from = in(k) + at[1 + k];
+      const auto from = [&] { return in(k) + at[1 + k]; };
       const bool same = is_single(k) || (operands.spread >> k & 1) != 0;
       Vec<T> some;
-      if (!same) some = *reinterpret_cast<const Vec<T>*>(from);
-      const V one = is_single(k) ? single[k] : same ? V(*from) : V(0);
+      if (!same) some = *reinterpret_cast<const Vec<T>*>(from());
+      const V one = is_single(k) ? single[k] : same ? V(*from()) : V(0);
       for (int j = 0; j < kSize; ++j) x[k][j] = same ? one : V(some.v[j]);
     }
     Vec<T> y;

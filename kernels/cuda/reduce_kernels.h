@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(kBlockSize)
   int filled = 0;
   visit(dtype, [&]<class T>(T) {
     if constexpr (compute_type(ScalarTypeOf<T>) == ScalarTypeOf<V>) {
-      if (!stretch.valid) return;
+      if (!stretch.valid || begin >= end) return;
       struct alignas(kStates * sizeof(T) < 16 ? kStates * sizeof(T) : 16) Four {
         Stored<T> v[kStates];
       };

@@ -79,8 +79,11 @@ install_moved() {
 
 if (($# == 2)); then
   install_moved emulated "$2"
-  sanitizers=$(sed -n 's/^TARN_SANITIZE:[A-Z]*=\(.\+\)/-fsanitize=\1/p' "$2/CMakeCache.txt")
-  try_program emulated -DCMAKE_PREFIX_PATH="$moved" -DCMAKE_EXE_LINKER_FLAGS="$sanitizers"
+  cached() { sed -n "s/^$1:[A-Z]*=//p" "$2/CMakeCache.txt"; }
+  sanitizers=$(cached TARN_SANITIZE "$2")
+  try_program emulated -DCMAKE_PREFIX_PATH="$moved" \
+    -DCMAKE_CXX_COMPILER="$(cached CMAKE_CXX_COMPILER "$2")" \
+    -DCMAKE_EXE_LINKER_FLAGS="${sanitizers:+-fsanitize=$sanitizers}"
   echo "consumer: emulated ok"
   exit
 fi

@@ -12,6 +12,7 @@
 #include "tarn/tests/support/catch.h"
 #include "tarn/tests/support/devices.h"
 #include "tarn/tests/support/run_self.h"
+#include "tarn/tests/support/sanitizers.h"
 #include "tarn/tests/support/tensors.h"
 
 using namespace tarn;
@@ -278,10 +279,11 @@ TEST_CASE("gradients are checked on every device") {
 static Tensor global_tensor;
 static thread_local Tensor thread_tensor;
 
-// The ends of 100 processes each.
+// The ends of many processes, which ThreadSanitizer takes long to fork.
 TEST_CASE("child: ends of processes with CUDA tensors", "[.][child-ends]") {
   const auto check_ends = [](int (*body)()) {
-    for (int i = 0; i < 100; ++i) REQUIRE(testing::run_copy(body) == 0);
+    constexpr int kTimes = testing::kThreadSanitizer ? 10 : 100;
+    for (int i = 0; i < kTimes; ++i) REQUIRE(testing::run_copy(body) == 0);
   };
   check_ends([] {
     global_tensor = ones({1000}, kCUDA);

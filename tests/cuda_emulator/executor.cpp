@@ -21,7 +21,9 @@ namespace {
 
 thread_local bool running = false;
 
-void select(unsigned thread) {
+// Not inline: a fiber meets several host threads, and a compiler may remember for the rest of a
+// function where the thread_local variables are.
+[[gnu::noinline]] void select(unsigned thread) {
   executor.current = thread;
   threadIdx = {thread % blockDim.x, thread / blockDim.x % blockDim.y,
                thread / (blockDim.x * blockDim.y)};

@@ -2,11 +2,10 @@
 // Kernel launches. Included by device.h.
 #include <cuda_runtime_api.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -31,61 +30,70 @@ struct ArgumentWord {
   bool pointer;
 };
 
-struct Launch {
-  Grid grid;
-  const void* kernel;
-  std::shared_ptr<const void> arguments;  ///< what grid.arguments points to
-  std::vector<ArgumentWord> words;
+/// One argument of a launch. Every eight bytes of what is `seen` are checked as pointers.
+struct Argument {
+  const void* value;
+  std::size_t size;
+  bool pointer, seen;
 };
 
-/// Checks the launch as the runtime does, and its pointers besides, and queues it.
-cudaError_t enqueue(cudaStream_t stream, Launch launch);
+/// A kernel, of whatever type, and copies of its arguments.
+struct Call {
+  void (*kernel)();
+  std::vector<const void*> arguments;
+  std::unique_ptr<std::byte[]> memory;
+};
 
-template <class T>
-void append_words(std::vector<ArgumentWord>& words, T argument) {
+/// Checks the launch as the runtime does, and its pointers besides, and queues it. `grid.arguments`
+/// will be a Call. All kernels share this code: there are many of them.
+cudaError_t enqueue(cudaStream_t stream, Grid grid, void (*kernel)(), const Argument* arguments,
+                    std::size_t count);
+
+// What lies in the gaps of a structure could look like a pointer. Where the compiler cannot clear
+// them (clang 14), only structures that certainly have none are looked into.
 #if __has_builtin(__builtin_clear_padding)
-  // What lies in the gaps of a structure could look like a pointer.
+template <class T>
+void clear_gaps(T& argument) {
   if constexpr (std::is_class_v<T>) __builtin_clear_padding(&argument);
+}
+template <class T>
+inline constexpr bool is_seen = true;
+#else
+template <class T>
+void clear_gaps(T&) {}
+template <class T>
+inline constexpr bool is_seen = !std::is_class_v<T> || std::has_unique_object_representations_v<T>;
 #endif
-  constexpr std::size_t count = (sizeof(T) + 7) / 8;
-  std::uintptr_t values[count] = {};
-  std::memcpy(values, &argument, sizeof argument);
-  for (std::uintptr_t value : values) words.push_back({value, std::is_pointer_v<T>});
+
+template <class... Parameters, std::size_t... I>
+void run([[maybe_unused]] const Call& call, std::index_sequence<I...>) {
+  reinterpret_cast<void (*)(Parameters...)>(call.kernel)(
+      *static_cast<const Parameters*>(call.arguments[I])...);
 }
 
 }  // namespace cuda_emulator
 
 namespace tarn::gpu {
 
-template <class... Parameters, class... Arguments>
+template <class... Parameters>
 cudaError_t launch(void (*kernel)(Parameters...), cuda_emulator::Blocks blocks, dim3 threads,
                    std::size_t dynamic_shared_bytes, cudaStream_t stream,
-                   Arguments&&... arguments) {
+                   std::type_identity_t<Parameters>... arguments) {
   static_assert((std::is_trivially_copyable_v<Parameters> && ...),
                 "kernel parameters are copied to the device byte by byte");
   static_assert((0 + ... + sizeof(Parameters)) <= 4096, "kernel parameters exceed 4 KiB");
-  struct Call {
-    void (*kernel)(Parameters...);
-    std::tuple<Parameters...> arguments;
+  static_assert(((alignof(Parameters) <= alignof(std::max_align_t)) && ...));
+  (cuda_emulator::clear_gaps(arguments), ...);
+  const std::array<cuda_emulator::Argument, sizeof...(Parameters)> list = {
+      {{&arguments, sizeof(Parameters), std::is_pointer_v<Parameters>,
+        cuda_emulator::is_seen<Parameters>}...}};
+  const auto run = [](const void* call) {
+    cuda_emulator::run<Parameters...>(*static_cast<const cuda_emulator::Call*>(call),
+                                      std::index_sequence_for<Parameters...>{});
   };
-  auto call = std::make_shared<const Call>(
-      Call{kernel, {static_cast<Parameters>(std::forward<Arguments>(arguments))...}});
-  cuda_emulator::Launch launch;
-  std::apply(
-      [&](const auto&... argument) { (cuda_emulator::append_words(launch.words, argument), ...); },
-      call->arguments);
-  launch.grid = {[](const void* opaque) {
-                   const auto* call = static_cast<const Call*>(opaque);
-                   std::apply(call->kernel, call->arguments);
-                 },
-                 call.get(),
-                 blocks.shape,
-                 threads,
-                 dynamic_shared_bytes,
-                 blocks.where};
-  launch.kernel = reinterpret_cast<const void*>(kernel);
-  launch.arguments = call;
-  return cuda_emulator::enqueue(stream, std::move(launch));
+  return cuda_emulator::enqueue(
+      stream, {run, nullptr, blocks.shape, threads, dynamic_shared_bytes, blocks.where},
+      reinterpret_cast<void (*)()>(kernel), list.data(), list.size());
 }
 
 }  // namespace tarn::gpu

@@ -14,7 +14,7 @@
 #include "tarn/tests/cuda_emulator/executor.h"
 #include "tarn/tests/cuda_emulator/settings.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if TARN_EMULATOR_ASAN
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(address, bytes) static_cast<void>(address)
@@ -30,7 +30,7 @@ constexpr std::size_t page = 4096;
 constexpr std::size_t resting = 8;  // freed blocks of a size that are not given out again
 constexpr int max_devices = 8;
 constexpr unsigned char canary = 0xFD;
-#if defined(__SANITIZE_ADDRESS__)
+#if TARN_EMULATOR_ASAN
 constexpr bool sees_redzones = true;
 #else
 constexpr bool sees_redzones = false;

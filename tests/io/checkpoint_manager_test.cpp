@@ -192,7 +192,7 @@ TEST_CASE("a training that is killed again and again ends where it would have en
     const testing::Scratch folder;
     testing::ChildResult result{.status = 137, .output = ""};
     while (result.status == 137) {
-      const unsigned range = kSanitized ? 3000 : 60;
+      const unsigned range = kSanitized ? 600 : 60;
       const std::string seconds = str((5 + random() % range) / 1000.0);
       result = run_training(folder, "timeout -s KILL " + seconds);
       if (result.status == 137) ++kills;

@@ -179,7 +179,8 @@ TEST_CASE("a value that contains itself a billion times over is shared, not copi
                "limit");
 }
 
-TEST_CASE("more values than memory should hold are refused, unless asked for", "[hostile]") {
+TEST_CASE("more values than memory should hold are refused, unless asked for",
+          "[hostile][unkept]") {
   // Millions of dicts, none of which is kept: what counts is that they could be.
   auto members = torch_members(
       RawPickle().global("collections", "OrderedDict").op(")R" + repeat("}b", 2'000'000)).done(),

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "tarn/tests/support/sanitizers.h"
+#include "tarn/device/sanitizers.h"
 
 namespace {
 
@@ -13,8 +13,7 @@ size_t largest = 0;
 
 }  // namespace
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
-    !TARN_TEST_HAS_FEATURE(address_sanitizer) && !TARN_TEST_HAS_FEATURE(thread_sanitizer)
+#if !TARN_ADDRESS_SANITIZER && !TARN_THREAD_SANITIZER
 // Every form of new ends in these two; sanitizers bring their own.
 void* operator new(size_t size) {
   if (size > largest) largest = size;

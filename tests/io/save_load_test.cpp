@@ -9,6 +9,7 @@
 #include "tarn/io/serialize.h"
 #include "tarn/tests/io/scratch.h"
 #include "tarn/tests/support/catch.h"
+#include "tarn/tests/support/sanitizers.h"
 #include "tarn/tests/support/tensors.h"
 
 namespace {
@@ -261,6 +262,7 @@ TEST_CASE("many members, names beyond ASCII and a path without extension are fin
 }
 
 TEST_CASE("more members than a classic zip directory can count are fine") {
+  if (testing::kThreadSanitizer) return;  // slow, and one thread
   const Scratch scratch;
   const Tensor one = make_tensor<uint8_t>({7}, {1});
   Value list = Value::list();

@@ -36,9 +36,9 @@ enum Outcome { kDone = 10, kNeverFailed, kError, kWrong };
 // memory may be left in use, and the step must work.
 template <class Plant>
 int outcome_with(Plant plant) {
+  static const double wanted = train_step(kCPU, kCPU);
   return testing::run_copy([&]() -> int {
     const auto untroubled = settings();
-    const double wanted = train_step(kCPU, kCPU);
     const auto step = [&] { return std::abs(train_step("cuda:0", "cuda:1") - wanted) < 1e-4; };
     cuda::device_count();  // found once, so that no device would be found later
     plant();
