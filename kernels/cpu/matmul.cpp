@@ -67,6 +67,7 @@ class FloatCopy {
   FloatCopy(const FloatCopy&) = delete;
   FloatCopy& operator=(const FloatCopy&) = delete;
   void store(const Matrix& m) const {
+    if (m.columns == 0) return;
     const Converter save = converter(m.dtype, kFloat);
     for (int64_t i = 0; i < m.rows; ++i) {
       save(m.data + i * m.row * element_size(m.dtype), m.column, values_ + i * m.columns, 1,

@@ -85,7 +85,12 @@ void multiply_directly(const Gemm& g) {
 }
 
 void multiply(const Gemm& g) {
-  if (!is_floating_point(g.dtype) || g.k == 0) return multiply_directly(g);
+  if (g.k == 0) {
+    Gemm empty = g;
+    empty.a.batch = empty.b.batch = 0;  // there is no memory to walk in
+    return multiply_directly(empty);
+  }
+  if (!is_floating_point(g.dtype)) return multiply_directly(g);
   if (gemm_lt(g)) return;
   Gemm plain = g;
   plain.bias = nullptr;
