@@ -110,7 +110,9 @@ class Reducer {
       out += rest % kept_.size[d] * kept_.out[d];
       rest /= kept_.size[d];
     }
-    return {std::min(tile_, kept_.size[0] - first), in_.as<const char>() + in * item_, out};
+    // Nothing to reduce may have no memory to point into.
+    const char* const data = count_ > 0 ? in_.as<const char>() + in * item_ : nullptr;
+    return {std::min(tile_, kept_.size[0] - first), data, out};
   }
 
   // states = elements [begin, end) of each of the unit's reductions.
