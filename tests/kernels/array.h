@@ -49,12 +49,15 @@ inline const KernelTable& tested() {
   return kernels(test_device);
 }
 
+// Whether every dtype meets every layout: on the CPU, and not for ThreadSanitizer, since arrays of
+// that many tests are too small for threads.
+inline bool meets_all() { return test_device.is_cpu() && !kThreadSanitizer; }
 // GPUs are slow in tests where they are emulated, and their kernels take a dtype and a layout apart
 // from one another: there float meets pairs of layouts of which one is contiguous, and other dtypes
 // only contiguous ones.
 inline bool is_worthwhile(Layout in, Layout out, ScalarType dtype = kFloat) {
   const int strided = (in != Layout::kContiguous) + (out != Layout::kContiguous);
-  return test_device.is_cpu() || strided == 0 || (strided == 1 && dtype == kFloat);
+  return meets_all() || strided == 0 || (strided == 1 && dtype == kFloat);
 }
 // The one on the CPU, the other on GPUs, which need less for several blocks, chunks and tails.
 inline int64_t on_cpu_or_gpu(int64_t cpu, int64_t gpu) { return test_device.is_cpu() ? cpu : gpu; }
