@@ -54,17 +54,20 @@ std::vector<ArgumentWord> words_of(const Argument* arguments, std::size_t count)
 
 std::shared_ptr<const Call> copy_of(void (*kernel)(), const Argument* arguments,
                                     std::size_t count) {
-  constexpr std::size_t unit = alignof(std::max_align_t);
+  const auto room = [](std::size_t bytes) {
+    constexpr std::size_t unit = alignof(std::max_align_t);
+    return (bytes + unit - 1) / unit * unit;
+  };
   auto call = std::make_shared<Call>();
   call->kernel = kernel;
   std::size_t bytes = 0;
-  for (std::size_t i = 0; i < count; ++i) bytes += (arguments[i].size + unit - 1) / unit * unit;
+  for (std::size_t i = 0; i < count; ++i) bytes += room(arguments[i].size);
   call->memory = std::make_unique<std::byte[]>(bytes);
   std::byte* at = call->memory.get();
   for (std::size_t i = 0; i < count; ++i) {
     std::memcpy(at, arguments[i].value, arguments[i].size);
     call->arguments.push_back(at);
-    at += (arguments[i].size + unit - 1) / unit * unit;
+    at += room(arguments[i].size);
   }
   return call;
 }
