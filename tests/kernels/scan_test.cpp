@@ -13,6 +13,7 @@ TEST_CASE("cumulative sums and products follow every dimension in every dtype an
     for (const ScalarType type : kAllTypes) {
       for (const auto& shape : test_shapes()) {
         for (const Layout layout : kAllLayouts) {
+          if (!is_worthwhile(layout, Layout::kContiguous, type)) continue;
           for (const ScanKind kind : {ScanKind::kSum, ScanKind::kProduct}) {
             Array x(type, shape, layout);
             // Sums and products of these are exact in double.
@@ -22,24 +23,20 @@ TEST_CASE("cumulative sums and products follow every dimension in every dtype an
               return i % 7 == 5 && is_floating_point(type) ? 0.5 : i == 1 && type == kByte ? 3 : 1;
             });
             for (int dim = 0; dim < std::max(1, static_cast<int>(shape.size())); ++dim) {
+              int64_t step = 1;
+              for (size_t d = static_cast<size_t>(dim) + 1; d < shape.size(); ++d) step *= shape[d];
+              const int64_t length = shape.empty() ? 1 : shape[static_cast<size_t>(dim)];
+              std::vector<double> totals = x.values();
+              double* const total = totals.data();
+              for (int64_t i = 0; i < x.numel(); ++i) {
+                if (i / step % length == 0) continue;
+                const double previous = total[i - step];
+                total[i] = kind == ScanKind::kSum ? previous + total[i] : previous * total[i];
+              }
+              const Array expected(accumulation_type(type), shape, totals);
               for (const Layout out_layout : kWritableLayouts) {
                 if (!is_worthwhile(layout, out_layout, type)) continue;
-                Array out(accumulation_type(type), shape, out_layout),
-                    expected(accumulation_type(type), shape);
-                int64_t step = 1;
-                for (size_t d = static_cast<size_t>(dim) + 1; d < shape.size(); ++d)
-                  step *= shape[d];
-                const int64_t length = shape.empty() ? 1 : shape[static_cast<size_t>(dim)];
-                std::vector<double> totals(static_cast<size_t>(x.numel()));
-                for (int64_t i = 0; i < x.numel(); ++i) {
-                  double& total = totals[static_cast<size_t>(i)];
-                  total = x.get(i);
-                  if (i / step % length != 0) {
-                    const double previous = totals[static_cast<size_t>(i - step)];
-                    total = kind == ScanKind::kSum ? previous + total : previous * total;
-                  }
-                  expected.set(i, total);
-                }
+                const Array out(accumulation_type(type), shape, out_layout);
                 tested().scan(ScanArgs{out.view(), x.view(), dim, kind});
                 INFO(type << ", dim " << dim << ", kind " << static_cast<int>(kind));
                 REQUIRE(out.values() == expected.values());

@@ -39,33 +39,35 @@ void for_each_row(const Shape& shape, F f) {
 }
 
 std::vector<double> forward_reference(const Shape& shape, const std::vector<double>& x, bool log) {
-  std::vector<double> y(x.size());
+  std::vector<double> results(x.size());
   for_each_row(shape, [&](int64_t first, int64_t distance, int64_t n) {
-    const auto at = [&](int64_t k) { return static_cast<size_t>(first + k * distance); };
+    const double* const row = x.data() + first;
+    double* const y = results.data() + first;
     double largest = -kInf, sum = 0;
-    for (int64_t k = 0; k < n; ++k) largest = std::max(largest, x[at(k)]);
-    for (int64_t k = 0; k < n; ++k) sum += std::exp(x[at(k)] - largest);
+    for (int64_t k = 0; k < n; ++k) largest = std::max(largest, row[k * distance]);
+    for (int64_t k = 0; k < n; ++k) sum += std::exp(row[k * distance] - largest);
     for (int64_t k = 0; k < n; ++k) {
-      const double shifted = x[at(k)] - largest;
-      y[at(k)] = log ? shifted - std::log(sum) : std::exp(shifted) / sum;
+      const double shifted = row[k * distance] - largest;
+      y[k * distance] = log ? shifted - std::log(sum) : std::exp(shifted) / sum;
     }
   });
-  return y;
+  return results;
 }
 
-std::vector<double> backward_reference(const Shape& shape, const std::vector<double>& g,
-                                       const std::vector<double>& y, bool log) {
-  std::vector<double> result(g.size());
+std::vector<double> backward_reference(const Shape& shape, const std::vector<double>& grad,
+                                       const std::vector<double>& out, bool log) {
+  std::vector<double> results(grad.size());
   for_each_row(shape, [&](int64_t first, int64_t distance, int64_t n) {
-    const auto at = [&](int64_t k) { return static_cast<size_t>(first + k * distance); };
+    const double *const g = grad.data() + first, *const y = out.data() + first;
+    double* const result = results.data() + first;
     double sum = 0;
-    for (int64_t k = 0; k < n; ++k) sum += g[at(k)] * (log ? 1 : y[at(k)]);
+    for (int64_t k = 0; k < n; ++k) sum += g[k * distance] * (log ? 1 : y[k * distance]);
     for (int64_t k = 0; k < n; ++k) {
-      const size_t i = at(k);
+      const int64_t i = k * distance;
       result[i] = log ? g[i] - std::exp(y[i]) * sum : y[i] * (g[i] - sum);
     }
   });
-  return result;
+  return results;
 }
 
 double worst_difference(const std::vector<double>& a, const std::vector<double>& b) {

@@ -22,18 +22,22 @@ void check_sort(const Array& x, const std::vector<int64_t>& shape, int64_t k, bo
   tested().sort(SortArgs{values.view(), indices.view(), x.view(), descending});
   REQUIRE(values.guards_intact());
   REQUIRE(indices.guards_intact());
+  const std::vector<double> all_keys = x.values(), all_values = values.values(),
+                            all_indices = indices.values();
   bool same = true;
   for (int64_t row = 0; k > 0 && row < values.numel() / k; ++row) {
+    const double *const keys = all_keys.data() + row * length,
+                        *const row_values = all_values.data() + row * k,
+                        *const row_indices = all_indices.data() + row * k;
     std::vector<int64_t> order(static_cast<size_t>(length));
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-      const double x_a = x.get(row * length + a), x_b = x.get(row * length + b);
-      return descending ? before(x_b, x_a) : before(x_a, x_b);
+      return descending ? before(keys[b], keys[a]) : before(keys[a], keys[b]);
     });
     for (int64_t j = 0; j < k; ++j) {
       const int64_t index = order[static_cast<size_t>(j)];
-      const double value = x.get(row * length + index), got = values.get(row * k + j);
-      same &= indices.get(row * k + j) == static_cast<double>(index);
+      const double value = keys[index], got = row_values[j];
+      same &= row_indices[j] == static_cast<double>(index);
       same &= got == value || (std::isnan(got) && std::isnan(value));
       same &= std::signbit(got) == std::signbit(value);
     }
