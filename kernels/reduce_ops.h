@@ -282,9 +282,12 @@ struct Variance {
   template <class A>
   TARN_HD Moments<A> merge(Moments<A> s, Moments<A> t) const {
     // Means are taken from the origin of s, near which differences are exact, and what rounding the
-    // new origin takes from the mean stays in the sum.
-    const A count = s.count + t.count, share = t.count / max(count, A(1));
-    const A s_mean = mean(s), t_mean = mean(t);
+    // new origin takes from the mean stays in the sum. States of as many elements, which nearly all
+    // are, share a division: on a GPU three would take longer than the elements.
+    const A count = s.count + t.count, inverse = A(1) / max(s.count, A(1));
+    const A s_mean = s.sum * inverse;
+    A t_mean = t.sum * inverse, share = A(0.5);
+    if (s.count != t.count) t_mean = mean(t), share = t.count / count;
     const A delta = (t.origin - s.origin) + (t_mean - s_mean);
     const A shift = s_mean + delta * share;
     const A origin = s.origin + shift, rest = shift - (origin - s.origin);

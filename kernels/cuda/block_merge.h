@@ -90,5 +90,23 @@ __device__ S merge_all(const BlockShape& shape, S (&states)[kBlockSize], const S
   sync_places(shape, shape.depth);
   return states[shape.thread(shape.result(static_cast<int>(threadIdx.x)), 0)];
 }
+// The same for numbers, without memory where a warp holds all of a result's. Not with
+// BlockShape::columns, and once in a kernel for each type of op.
+template <class V, class Op>
+__device__ V over_places(const BlockShape& block, V value, Op op) {
+  constexpr int kWarp = 32;
+  for (int lanes = (block.depth < kWarp ? block.depth : kWarp) / 2; lanes > 0; lanes /= 2) {
+    value = op(value, __shfl_xor_sync(0xFFFFFFFFu, value, lanes));
+  }
+  if (block.depth <= kWarp) return value;
+  TARN_SHARED(values, gpu::Arr<V, kBlockSize / kWarp>);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, warps = block.depth / kWarp;
+  if (threadIdx.x % kWarp == 0) values[warp] = value;
+  __syncthreads();
+  const int first = warp / warps * warps;
+  value = values[first];
+  for (int i = 1; i < warps; ++i) value = op(value, values[first + i]);
+  return value;
+}
 
 }  // namespace tarn::cuda

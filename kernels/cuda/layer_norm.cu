@@ -36,31 +36,41 @@ struct Rows {
   __device__ int64_t row() const {
     return int64_t{blockIdx.x} * block.width + block.result(static_cast<int>(threadIdx.x));
   }
-  // Calls f(k, i) for each k at which the thread holds a pack, elements i... of the row.
+  // Calls f(k, i) for each k at which the thread holds a pack, number i of the tile.
   template <class F>
   __device__ void for_packs(int64_t tile_start, F f) const {
     const int64_t rest = n - tile_start;
-    const int size = static_cast<int>(rest < tile() ? rest : tile());
+    const int packs = static_cast<int>(rest < tile() ? rest : tile()) / kPack;
     const int place = block.place(static_cast<int>(threadIdx.x));
+    TARN_UNROLL
     for (int k = 0; k < kHeld; k += kPack) {
-      const int i = (k / kPack * block.depth + place) * kPack;
-      if (i < size) f(k, tile_start + i);
+      const int i = k / kPack * block.depth + place;
+      if (i < packs) f(k, i);
     }
   }
-  // A pack from x[i] on, or `other` where x is null.
-  __device__ static void read(const T* x, int64_t i, V other, V* to) {
-    Pack<T, kPack> pack;
-    if (x != nullptr) pack = *reinterpret_cast<const Pack<T, kPack>*>(x + i);
-    for (int e = 0; e < kPack; ++e) to[e] = x != nullptr ? V(pack.v[e]) : other;
-  }
-  __device__ static void write(T* x, int64_t i, const V* from) {
-    Pack<T, kPack> pack;
-    for (int e = 0; e < kPack; ++e) pack.v[e] = T(from[e]);
-    *reinterpret_cast<Pack<T, kPack>*>(x + i) = pack;
-  }
-  // What the thread holds of a tile of row x.
+  // What the thread holds of a tile of row x: all on its way before the first is waited for.
   __device__ void load(const T* x, int64_t tile_start, V (&held)[kHeld]) const {
-    for_packs(tile_start, [&](int k, int64_t i) { read(x, i, V(0), held + k); });
+    const auto* const packs = reinterpret_cast<const Pack<T, kPack>*>(x + tile_start);
+    for_packs(tile_start, [&](int k, int i) {
+      const Pack<T, kPack> pack = packs[i];
+      for (int e = 0; e < kPack; ++e) held[k + e] = V(pack.v[e]);
+    });
+  }
+  // The same, or `other` where there is no x.
+  __device__ void load_or(V other, const T* x, int64_t tile_start, V (&held)[kHeld]) const {
+    if (x != nullptr) return load(x, tile_start, held);
+    for (V& value : held) value = other;
+  }
+  // Writes of(k) for element k of what the thread holds. As an element of an array, not by a
+  // pointer that was moved to it: nvcc then knows that a pack may be written at once.
+  template <class Of>
+  __device__ void store(T* x, int64_t tile_start, Of of) const {
+    auto* const packs = reinterpret_cast<Pack<T, kPack>*>(x + tile_start);
+    for_packs(tile_start, [&](int k, int i) {
+      Pack<T, kPack> pack;
+      for (int e = 0; e < kPack; ++e) pack.v[e] = T(of(k + e));
+      packs[i] = pack;
+    });
   }
 };
 
@@ -79,12 +89,10 @@ using BackwardRows = Rows<T, kPack, 64>;
 
 template <class T, int kPack>
 __global__ void __launch_bounds__(kBlockSize)
-    forward_kernel(ForwardRows<T, kPack> rows, const T* x, const T* weight, const T* bias,
-                   ComputeType<T> eps, T* out, Statistics<ComputeType<T>> statistics) {
+    forward_kernel(ForwardRows<T, kPack> rows, const T* x, const T* __restrict__ weight,
+                   const T* __restrict__ bias, ComputeType<T> eps, T* out,
+                   Statistics<ComputeType<T>> statistics) {
   using V = ComputeType<T>;
-  TARN_SHARED(sums, gpu::Arr<V, kBlockSize>);
-  TARN_SHARED(squares, gpu::Arr<V, kBlockSize>);
-  const auto add = [](V a, V b) { return a + b; };
   const int64_t row = rows.row(), n = rows.n, end = row < rows.count ? n : 0;
   const V count = static_cast<V>(n);
   x += row * n;
@@ -94,22 +102,23 @@ __global__ void __launch_bounds__(kBlockSize)
   for (int64_t tile = 0; tile < end; tile += rows.tile()) {
     rows.load(x, tile, held);
     V part = 0;
-    rows.for_packs(tile, [&](int k, int64_t) {
-      for (int e = 0; e < kPack; ++e) part += held[k + e];
+    rows.for_packs(tile, [&](int k, int) {
+      for (int e = k; e < k + kPack; ++e) part += held[e];
     });
     sum += part;
   }
-  const V mean = merge_all(rows.block, sums, sum, add) / count;
+  const V mean = over_places(rows.block, sum, [](V a, V b) { return a + b; }) / count;
   V square = 0;
   for (int64_t tile = 0; tile < end; tile += rows.tile()) {
     if (!rows.in_one_tile()) rows.load(x, tile, held);
     V part = 0;
-    rows.for_packs(tile, [&](int k, int64_t) {
-      for (int e = 0; e < kPack; ++e) part += (held[k + e] - mean) * (held[k + e] - mean);
+    rows.for_packs(tile, [&](int k, int) {
+      for (int e = k; e < k + kPack; ++e) part += (held[e] - mean) * (held[e] - mean);
     });
     square += part;
   }
-  const V scale = math::rsqrt(merge_all(rows.block, squares, square, add) / count + eps);
+  square = over_places(rows.block, square, [](V a, V b) { return a + b; });
+  const V scale = math::rsqrt(square / count + eps);
   if (end == 0) return;
   if (rows.block.place(static_cast<int>(threadIdx.x)) == 0) {
     statistics.mean[row] = mean;
@@ -117,13 +126,13 @@ __global__ void __launch_bounds__(kBlockSize)
   }
   for (int64_t tile = 0; tile < end; tile += rows.tile()) {
     if (!rows.in_one_tile()) rows.load(x, tile, held);
-    rows.for_packs(tile, [&](int k, int64_t i) {
-      V w[kPack], b[kPack], y[kPack];
-      rows.read(weight, i, V(1), w);
-      rows.read(bias, i, V(0), b);
-      for (int e = 0; e < kPack; ++e) y[e] = (held[k + e] - mean) * scale * w[e] + b[e];
-      rows.write(out + row * n, i, y);
+    V parameter[rows.kHeld];
+    rows.load_or(V(1), weight, tile, parameter);
+    rows.for_packs(tile, [&](int k, int) {
+      for (int e = k; e < k + kPack; ++e) held[e] = (held[e] - mean) * scale * parameter[e];
     });
+    rows.load_or(V(0), bias, tile, parameter);
+    rows.store(out + row * n, tile, [&](int k) { return held[k] + parameter[k]; });
   }
 }
 
@@ -131,53 +140,46 @@ __global__ void __launch_bounds__(kBlockSize)
 // scale * (p - mean(p) - z * mean(p * z)).
 template <class T, int kPack>
 __global__ void __launch_bounds__(kBlockSize)
-    row_gradient_kernel(BackwardRows<T, kPack> rows, const T* grad_out, const T* x, const T* weight,
-                        T* grad_in, Statistics<ComputeType<T>> statistics) {
+    row_gradient_kernel(BackwardRows<T, kPack> rows, const T* grad_out, const T* x,
+                        const T* __restrict__ weight, T* grad_in,
+                        Statistics<ComputeType<T>> statistics) {
   using V = ComputeType<T>;
-  struct Sums {
-    V p, pz;
-  };
-  TARN_SHARED(sums, gpu::Arr<Sums, kBlockSize>);
   const int64_t row = rows.row(), n = rows.n, end = row < rows.count ? n : 0;
   const V mean = end > 0 ? statistics.mean[row] : V(0);
   const V scale = end > 0 ? statistics.scale[row] : V(0);
   V p[rows.kHeld], z[rows.kHeld];
   const auto load = [&](int64_t tile) {
+    V w[rows.kHeld];
     rows.load(grad_out + row * n, tile, p);
     rows.load(x + row * n, tile, z);
-    rows.for_packs(tile, [&](int k, int64_t i) {
-      V w[kPack];
-      rows.read(weight, i, V(1), w);
-      for (int e = 0; e < kPack; ++e) {
-        p[k + e] *= w[e];
-        z[k + e] = (z[k + e] - mean) * scale;
+    rows.load_or(V(1), weight, tile, w);
+    rows.for_packs(tile, [&](int k, int) {
+      for (int e = k; e < k + kPack; ++e) {
+        p[e] *= w[e];
+        z[e] = (z[e] - mean) * scale;
       }
     });
   };
 
-  Sums sum{0, 0};
+  V sum_p = 0, sum_pz = 0;
   for (int64_t tile = 0; tile < end; tile += rows.tile()) {
     load(tile);
-    Sums part{0, 0};
-    rows.for_packs(tile, [&](int k, int64_t) {
-      for (int e = 0; e < kPack; ++e) {
-        part.p += p[k + e];
-        part.pz += p[k + e] * z[k + e];
+    V part_p = 0, part_pz = 0;
+    rows.for_packs(tile, [&](int k, int) {
+      for (int e = k; e < k + kPack; ++e) {
+        part_p += p[e];
+        part_pz += p[e] * z[e];
       }
     });
-    sum = {sum.p + part.p, sum.pz + part.pz};
+    sum_p += part_p, sum_pz += part_pz;
   }
-  const Sums all = merge_all(rows.block, sums, sum, [](const Sums& a, const Sums& b) {
-    return Sums{a.p + b.p, a.pz + b.pz};
-  });
-  const V level = all.p / static_cast<V>(n), slope = all.pz / static_cast<V>(n);
+  sum_p = over_places(rows.block, sum_p, [](V a, V b) { return a + b; });
+  sum_pz = over_places(rows.block, sum_pz, [](V a, V b) { return a + b; });
+  const V level = sum_p / static_cast<V>(n), slope = sum_pz / static_cast<V>(n);
   for (int64_t tile = 0; tile < end; tile += rows.tile()) {
     if (!rows.in_one_tile()) load(tile);
-    rows.for_packs(tile, [&](int k, int64_t i) {
-      V gradient[kPack];
-      for (int e = 0; e < kPack; ++e) gradient[e] = (p[k + e] - level - z[k + e] * slope) * scale;
-      rows.write(grad_in + row * n, i, gradient);
-    });
+    rows.store(grad_in + row * n, tile,
+               [&](int k) { return (p[k] - level - z[k] * slope) * scale; });
   }
 }
 

@@ -145,6 +145,7 @@ inline constexpr int kNumbers = sizeof(D::draw(nullptr).v) / sizeof(D::draw(null
 // One thread per subsequence.
 template <class D>
 __global__ void generate_elements(Draw draw, D distribution) {
+  using V = typename D::Value;
   constexpr int kCount = kNumbers<D>;
   const int64_t subsequence = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const int64_t end = draw.first + draw.index.count;
@@ -156,14 +157,24 @@ __global__ void generate_elements(Draw draw, D distribution) {
   Philox state;
   curand_init(base.seed, static_cast<unsigned long long>(subsequence),
               base.offset + 4 * static_cast<uint64_t>(first_call), &state);
+  // To look up where an element belongs, and how to write it, takes longer than to draw it.
+  const bool plain = draw.index.ndim == 1 && draw.dtype == ScalarTypeOf<V>;
+  const int64_t step = draw.index.stride[0][0];
   for (int64_t start = first_call * call_elements; start < end; start += call_elements) {
     const auto numbers = D::draw(&state);
+    if (plain && start >= draw.first && start + call_elements <= end) {
+      V* const to = static_cast<V*>(draw.out) + (start - draw.first + subsequence) * step;
+      for (int c = 0; c < kCount; ++c) {
+        to[c * draw.subsequences * step] = distribution.finish(numbers.v[c]);
+      }
+      continue;
+    }
     for (int c = 0; c < kCount; ++c) {
       const int64_t element = start + c * draw.subsequences + subsequence;
       if (element < draw.first || element >= end) continue;
       int64_t at[1];
       draw.index.offsets(static_cast<uint32_t>(element - draw.first), at);
-      store<typename D::Value>(draw.out, draw.dtype, at[0], distribution.finish(numbers.v[c]));
+      store<V>(draw.out, draw.dtype, at[0], distribution.finish(numbers.v[c]));
     }
   }
 }

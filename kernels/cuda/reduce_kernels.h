@@ -76,13 +76,17 @@ __device__ void deliver(const Op& op, S state, int active, const ReduceShape& sh
     target.partial[result * shape.chunks + stretch.chunk] = state;
 }
 
+// The first `filled` states as one, merged by halves.
 template <class Op, class S>
-TARN_HD S join(const Op& op, const S (&states)[kStates], int filled) {
-  S state = states[0];
-  for (int j = 1; j < kStates; ++j) {
-    if (j < filled) state = op.merge(state, states[j]);
+TARN_HD S join(const Op& op, S (&states)[kStates], int filled) {
+  TARN_UNROLL
+  for (int step = 1; step < kStates; step *= 2) {
+    TARN_UNROLL
+    for (int j = 0; j + step < kStates; j += 2 * step) {
+      if (j + step < filled) states[j] = op.merge(states[j], states[j + step]);
+    }
   }
-  return state;
+  return states[0];
 }
 
 }  // namespace detail

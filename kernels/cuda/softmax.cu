@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(kBlockSize, 4)
   V largest = held[0];
   TARN_UNROLL
   for (const V value : held) largest = larger(largest, value);
-  largest = over_row(rows.block, largest, larger);
+  largest = over_places(rows.block, largest, larger);
   V sum = 0;
   TARN_UNROLL
   for (V& value : held) {
@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(kBlockSize, 4)
     sum += power;
     if (!kLog) value = power;
   }
-  sum = over_row(rows.block, sum, [](V a, V b) { return a + b; });
+  sum = over_places(rows.block, sum, [](V a, V b) { return a + b; });
   const V log_sum = math::log(sum), scale = 1 / sum;
   store_held<kForwardHeld<V>>(rows.block, n, rows.vector, out + row.at[0], rows.element[0],
                               [&](int j) { return kLog ? held[j] - log_sum : held[j] * scale; });
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(kBlockSize)
   load_held(rows.block, n, rows.vector, out + row.at[2], rows.element[2], V(0), y);
   TARN_UNROLL
   for (int j = 0; j < kBackwardHeld<V>; ++j) sum += rows.log ? g[j] : g[j] * y[j];
-  sum = over_row(rows.block, sum, [](V a, V b) { return a + b; });
+  sum = over_places(rows.block, sum, [](V a, V b) { return a + b; });
   store_held<kBackwardHeld<V>>(
       rows.block, n, rows.vector, grad_in + row.at[0], rows.element[0],
       [&](int j) { return rows.log ? g[j] - math::exp(y[j]) * sum : y[j] * (g[j] - sum); });

@@ -95,25 +95,6 @@ __device__ void store_held(const BlockShape& block, int n, bool vector, T* row, 
   }
 }
 
-// `op` over the values of all threads of a row, for each of them. Not with BlockShape::columns, and
-// once in a kernel for each type of op.
-template <class V, class Op>
-__device__ V over_row(const BlockShape& block, V value, Op op) {
-  constexpr int kWarp = 32;
-  for (int lanes = (block.depth < kWarp ? block.depth : kWarp) / 2; lanes > 0; lanes /= 2) {
-    value = op(value, __shfl_xor_sync(0xFFFFFFFFu, value, lanes));
-  }
-  if (block.depth <= kWarp) return value;
-  TARN_SHARED(values, gpu::Arr<V, kBlockSize / kWarp>);
-  const int warp = static_cast<int>(threadIdx.x) / kWarp, warps = block.depth / kWarp;
-  if (threadIdx.x % kWarp == 0) values[warp] = value;
-  __syncthreads();
-  const int first = warp / warps * warps;
-  value = values[first];
-  for (int i = 1; i < warps; ++i) value = op(value, values[first + i]);
-  return value;
-}
-
 // What the block's threads find in a row, merged: read(i) is element i, `pad` adds nothing.
 template <class State, class V, class Read>
 __device__ State gather_row(const BlockShape& block, int64_t n, bool valid, V pad, Read read) {

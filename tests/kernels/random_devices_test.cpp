@@ -227,19 +227,20 @@ TEST_CASE("tensors with more elements than subsequences use all numbers of a cal
   constexpr int64_t kSubsequences = 270336;  // 132 multiprocessors of 2048 threads
   const int64_t n = 4 * kSubsequences + 1000;
   for_each_cuda_device([&] {
-    RandomEngine engine(77);
-    Array out(kInt, {n});
-    tested().random(RandomArgs{out.view(), RandomKind::kInteger, 0, 0, 0, 1 << 20, &engine});
-    CHECK(engine.offset == 8);
-    const int32_t* numbers = out.as<int32_t>();
-    bool same = true;
-    for (int64_t i = 0; i < n; i += i < n - 1000 ? 997 : 1) {
-      const auto w = words(77, static_cast<uint64_t>(i % kSubsequences),
-                           static_cast<uint64_t>(i / kSubsequences / 4));
-      same &= numbers[i] ==
-              static_cast<int32_t>(w[static_cast<size_t>(i / kSubsequences % 4)] % (1 << 20));
+    // Written as they are drawn, calls of which every number belongs to an element, and otherwise.
+    for (const ScalarType type : {kLong, kInt}) {
+      RandomEngine engine(77);
+      Array out(type, {n}, type == kLong ? Layout::kSliced : Layout::kContiguous);
+      tested().random(RandomArgs{out.view(), RandomKind::kInteger, 0, 0, 0, 1 << 20, &engine});
+      CHECK(engine.offset == 8);
+      bool same = true;
+      for (int64_t i = 0; i < n; i += i < n - 1000 ? 997 : 1) {
+        const auto w = words(77, static_cast<uint64_t>(i % kSubsequences),
+                             static_cast<uint64_t>(i / kSubsequences / 4));
+        same &= out.get(i) == w[static_cast<size_t>(i / kSubsequences % 4)] % (1 << 20);
+      }
+      CHECK(same);
     }
-    CHECK(same);
   });
 }
 
