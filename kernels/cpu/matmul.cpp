@@ -14,17 +14,18 @@ namespace {
 struct Matrix {
   Matrix(const View& v, int64_t batch) : data(static_cast<char*>(v.data)), dtype(v.dtype) {
     rows = v.sizes[v.ndim - 2], columns = v.sizes[v.ndim - 1];
+    if (data == nullptr) return;  // an empty one: no step may be made from there
     row = v.strides[v.ndim - 2], column = v.strides[v.ndim - 1];
     int64_t offset = 0;
     for (int d = v.ndim - 3; d >= 0; --d) {
       offset += batch % v.sizes[d] * v.strides[d];
       batch /= v.sizes[d];
     }
-    if (data != nullptr) data += offset * element_size(dtype);  // an empty one has no memory
+    data += offset * element_size(dtype);
   }
   char* data;
   ScalarType dtype;
-  int64_t rows, columns, row, column;
+  int64_t rows, columns, row = 0, column = 0;
 };
 
 template <class T>
@@ -56,7 +57,6 @@ class FloatCopy {
     matrix.dtype = kFloat;
     matrix.row = m.columns;
     matrix.column = 1;
-    if (m.columns == 0) return;
     const Converter load = converter(kFloat, m.dtype);
     for (int64_t i = 0; i < m.rows; ++i) {
       load(values_ + i * m.columns, 1, m.data + i * m.row * element_size(m.dtype), m.column,
@@ -67,7 +67,6 @@ class FloatCopy {
   FloatCopy(const FloatCopy&) = delete;
   FloatCopy& operator=(const FloatCopy&) = delete;
   void store(const Matrix& m) const {
-    if (m.columns == 0) return;
     const Converter save = converter(m.dtype, kFloat);
     for (int64_t i = 0; i < m.rows; ++i) {
       save(m.data + i * m.row * element_size(m.dtype), m.column, values_ + i * m.columns, 1,
