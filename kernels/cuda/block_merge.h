@@ -15,8 +15,13 @@ struct BlockShape {
   int width, depth;
   bool columns;  // neighbouring threads work on neighbouring results, else on the same one
 
-  TARN_HD int result(int thread) const { return columns ? thread % width : thread / depth; }
-  TARN_HD int place(int thread) const { return columns ? thread / width : thread % depth; }
+  // The quotients and remainders of `thread`: powers of 2 spare the divisions.
+  TARN_HD int result(int thread) const {
+    return columns ? thread & (width - 1) : thread * width / kBlockSize;
+  }
+  TARN_HD int place(int thread) const {
+    return columns ? thread * depth / kBlockSize : thread & (depth - 1);
+  }
   TARN_HD int thread(int result, int place) const {
     return columns ? place * width + result : result * depth + place;
   }
@@ -103,7 +108,7 @@ __device__ V over_places(const BlockShape& block, V value, Op op) {
   const int warp = static_cast<int>(threadIdx.x) / kWarp, warps = block.depth / kWarp;
   if (threadIdx.x % kWarp == 0) values[warp] = value;
   __syncthreads();
-  const int first = warp / warps * warps;
+  const int first = warp & ~(warps - 1);
   value = values[first];
   for (int i = 1; i < warps; ++i) value = op(value, values[first + i]);
   return value;
