@@ -107,6 +107,7 @@ __global__ void __launch_bounds__(kBlockSize)
     });
     sum += part;
   }
+  // Each sum with a lambda of its own, since the type of the op names over_places' memory.
   const V mean = over_places(rows.block, sum, [](V a, V b) { return a + b; }) / count;
   V square = 0;
   for (int64_t tile = 0; tile < end; tile += rows.tile()) {
@@ -173,6 +174,7 @@ __global__ void __launch_bounds__(kBlockSize)
     });
     sum_p += part_p, sum_pz += part_pz;
   }
+  // As above, a lambda for each.
   sum_p = over_places(rows.block, sum_p, [](V a, V b) { return a + b; });
   sum_pz = over_places(rows.block, sum_pz, [](V a, V b) { return a + b; });
   const V level = sum_p / static_cast<V>(n), slope = sum_pz / static_cast<V>(n);
