@@ -89,16 +89,12 @@ struct Gelu : Pointwise<1> {
   static constexpr const char* kName = "gelu";
   static constexpr unsigned kSaves[] = {kX};
   template <class V>
-  TARN_HD static V cdf(const V& x) {
-    return (erf(x * Lit<V>(0.70710678118654752440)) + Lit<V>(1)) * Lit<V>(0.5);
-  }
-  template <class V>
   TARN_HD V forward(V x) const {
-    return x * cdf(x);
+    return x * normal_cdf(x);
   }
   template <class V>
   TARN_HD V backward(V g, V x, V) const {
-    return g * (cdf(x) + x * exp(x * x * Lit<V>(-0.5)) * Lit<V>(0.39894228040143267794));
+    return g * (normal_cdf(x) + x * exp(x * x * Lit<V>(-0.5)) * Lit<V>(0.39894228040143267794));
   }
 };
 // The same with P approximated by a tanh; beta = sqrt(2 / pi).

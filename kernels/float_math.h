@@ -34,23 +34,36 @@ TARN_HD float exp2_int(int32_t n) {
   return std::bit_cast<float>((static_cast<uint32_t>(n) + 127u) << 23);
 }
 
+// e^r - 1 for |r| <= 0.347.
+TARN_HD float small_expm1(float r) {
+  float q = 0.00139475986f;
+  q = q * r + 0.00836724695f;
+  q = q * r + 0.0416662656f;
+  q = q * r + 0.166665375f;
+  q = q * r + 0.5f;
+  return q * (r * r) + r;
+}
+
+// The integer nearest to x, twice; |x| must be below 2^22 or NaN, which reaches `value`.
+struct Nearest {
+  float value;
+  int32_t n;
+};
+TARN_HD Nearest nearest(float x) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer
+  const float shifted = x + kRound;
+  const uint32_t bits = std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRound);
+  return {shifted - kRound, static_cast<int32_t>(bits)};
+}
+
 // e^x = 2^n (1 + p), p in about [-0.293, 0.414]. |x| must be below 2^20 or NaN, which reaches p.
 struct ExpParts {
   float p;
   int32_t n;
 };
 TARN_HD ExpParts split_exp(float x) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer
-  const float shifted = x * 1.44269504f + kRound;
-  const float n = shifted - kRound;
-  const float r = (x - n * kLn2High) - n * kLn2Low;
-  float q = 0.00139475986f;
-  q = q * r + 0.00836724695f;
-  q = q * r + 0.0416662656f;
-  q = q * r + 0.166665375f;
-  q = q * r + 0.5f;
-  const uint32_t bits = std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRound);
-  return {q * (r * r) + r, static_cast<int32_t>(bits)};
+  const Nearest k = nearest(x * 1.44269504f);
+  return {small_expm1((x - k.value * kLn2High) - k.value * kLn2Low), k.n};
 }
 
 // value * 2^n in two factors, because 2^n alone leaves the normal range at both ends of exp.
@@ -64,6 +77,13 @@ TARN_HD float exp(float x) {
   t = t < -105.0f ? -105.0f : t;
   const ExpParts e = split_exp(t);
   return scale_by_exp2(1.0f + e.p, e.n);
+}
+
+TARN_HD float exp2(float x) {
+  float t = x > 129.0f ? 129.0f : x;
+  t = t < -151.0f ? -151.0f : t;
+  const Nearest k = nearest(t);
+  return scale_by_exp2(1.0f + small_expm1((t - k.value) * 0.693147181f), k.n);
 }
 
 TARN_HD float expm1(float x) {

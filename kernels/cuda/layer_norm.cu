@@ -87,8 +87,9 @@ using ForwardRows = Rows<T, kPack, 128>;
 template <class T, int kPack>
 using BackwardRows = Rows<T, kPack, 64>;
 
+// Without the 2 it takes a few registers more than two blocks of a multiprocessor have.
 template <class T, int kPack>
-__global__ void __launch_bounds__(kBlockSize)
+__global__ void __launch_bounds__(kBlockSize, kPack > 1 ? 2 : 1)
     forward_kernel(ForwardRows<T, kPack> rows, const T* x, const T* __restrict__ weight,
                    const T* __restrict__ bias, ComputeType<T> eps, T* out,
                    Statistics<ComputeType<T>> statistics) {

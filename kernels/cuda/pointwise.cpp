@@ -62,7 +62,7 @@ void run(const PointwiseArgs& args) {
     const unsigned bit = k > 0 ? 1u << (k - 1) : 0;
     if (operands.single & bit) continue;
     const int64_t stride = flat ? loop.inner_strides()[k] : loop.stride(0, k) / items[k];
-    const bool one_number = stride == 0 && k > 0;
+    const bool one_number = stride == 0 && k > 0 && args.num_inputs > 1;
     if (one_number) (flat ? operands.single : operands.spread) |= bit;
     if (one_number && flat) continue;
     vector = vector && (one_number || stride == 1) && views[k]->dtype == args.out.dtype &&

@@ -22,32 +22,34 @@ TARN_HD auto apply(const Op& op, Pick&& pick) {
 }
 
 // All operands are stored as T, and 16 bytes of the output at a multiple of 16 meet 16 bytes of an
-// input at such, or one element of an input that is `spread`, or an input that is single. A thread
-// takes one of the index.count vectors: with several, or in a loop, fewer threads keep the memory
-// less busy. `tail` elements follow the last vector.
+// input at such, or one element of an input that is `spread`, or an input that is single; the only
+// input of an op is neither. A thread takes one of the index.count vectors: with several, or in a
+// loop, fewer threads keep the memory less busy. `tail` elements follow the last vector.
 template <class Op, class V, class T>
 __global__ void __launch_bounds__(kBlockSize)
     vector_kernel(Op op, PointwiseOperands<V> operands, StridedIndex<1 + Op::kArity> index,
                   int tail) {
   constexpr int kInputs = Op::kArity, kSize = Vec<T>::kSize;
+  constexpr bool kMixed = kInputs > 1;
   V single[kInputs];
-  operands.load_singles(single);
-  const auto is_single = [&](int k) { return (operands.single >> k & 1) != 0; };
+  if constexpr (kMixed) operands.load_singles(single);
+  const auto is_single = [&](int k) { return kMixed && (operands.single >> k & 1) != 0; };
+  const auto is_spread = [&](int k) { return kMixed && (operands.spread >> k & 1) != 0; };
   const auto in = [&](int k) { return static_cast<const T*>(operands.in[k]); };
   T* const out = static_cast<T*>(operands.out);
 
-  const int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < index.count) {
     int64_t at[1 + kInputs];
-    if (index.ndim == 1 && operands.spread == 0) {
-      for (int64_t& place : at) place = i * kSize;
+    if (index.ndim == 1 && !(kMixed && operands.spread != 0)) {
+      for (int64_t& place : at) place = int64_t{i} * kSize;
     } else {
-      index.offsets(static_cast<uint32_t>(i), at);
+      index.offsets(i, at);
     }
     V x[kInputs][kSize];
     for (int k = 0; k < kInputs; ++k) {
       const auto from = [&] { return in(k) + at[1 + k]; };
-      const bool same = is_single(k) || (operands.spread >> k & 1) != 0;
+      const bool same = is_single(k) || is_spread(k);
       Vec<T> some;
       if (!same) some = *reinterpret_cast<const Vec<T>*>(from());
       const V one = is_single(k) ? single[k] : same ? V(*from()) : V(0);
@@ -57,7 +59,7 @@ __global__ void __launch_bounds__(kBlockSize)
     for (int j = 0; j < kSize; ++j) y.v[j] = T(apply(op, [&](auto k) -> V { return x[k][j]; }));
     *reinterpret_cast<Vec<T>*>(out + at[0]) = y;
   } else if (i < index.count + tail) {
-    const int64_t last = i + int64_t{index.count} * (kSize - 1);
+    const int64_t last = int64_t{i} + int64_t{index.count} * (kSize - 1);
     out[last] =
         T(apply(op, [&](auto k) -> V { return is_single(k) ? single[k] : V(in(k)[last]); }));
   }

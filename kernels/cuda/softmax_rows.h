@@ -50,7 +50,8 @@ struct Total {
 };
 
 // Reads the elements that the calling thread holds from row[i * step]; where the row of n elements
-// has ended, values[j] is `pad`. vector: by 16 bytes at once, which divide the row.
+// has ended, values[j] is `pad`. vector: by 16 bytes at once, which divide the row. `pad` is put in
+// place before each load: chosen after it, every load waits for the one before.
 template <class T, class V, int kHeld>
 __device__ void load_held(const BlockShape& block, int n, bool vector, const T* row, int64_t step,
                           V pad, V (&values)[kHeld]) {
@@ -61,14 +62,17 @@ __device__ void load_held(const BlockShape& block, int n, bool vector, const T* 
     for (int u = 0; u < kHeld / kSize; ++u) {
       const int i = (place + u * block.depth) * kSize;
       Vec<T> some;
+      for (T& element : some.v) element = T(pad);
       if (i < n) some = *reinterpret_cast<const Vec<T>*>(row + i);
-      for (int j = 0; j < kSize; ++j) values[u * kSize + j] = i < n ? V(some.v[j]) : pad;
+      for (int j = 0; j < kSize; ++j) values[u * kSize + j] = V(some.v[j]);
     }
   } else {
     TARN_UNROLL
     for (int j = 0; j < kHeld; ++j) {
       const int i = place + j * block.depth;
-      values[j] = i < n ? V(row[i * step]) : pad;
+      T some = T(pad);
+      if (i < n) some = row[i * step];
+      values[j] = V(some);
     }
   }
 }

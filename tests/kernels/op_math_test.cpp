@@ -117,6 +117,39 @@ TEST_CASE("the scalar forms agree with the kernels to 2 ulp, whatever the compil
   }
 }
 
+TEST_CASE("exp2 is within 2 ulp everywhere") {
+  double worst = 0;
+  for (const float x : sample()) {
+    worst = std::max(worst, error_in_ulp(math::exp2(x), std::exp2(double{x})));
+  }
+  CHECK(worst <= 2);
+  for (int n = -149; n < 128; ++n) CHECK(math::exp2(static_cast<float>(n)) == std::ldexp(1.0f, n));
+}
+
+// 1 + erf(x / sqrt(2)), the textbook's form, has no digit left at -5.5.
+TEST_CASE("gelu keeps its digits where the normal distribution's tail is thin") {
+  std::vector<float> x = sample();
+  for (float v = -7; v < 7; v += 0.0007f) x.push_back(v);
+  for_each_isa([&] {
+    const std::vector<float> y = run_kernel<op::Gelu>(x);
+    double ulp = 0, relative = 0;
+    bool vanishes = true;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double exact = double{x[i]} * 0.5 * std::erfc(-double{x[i]} * std::sqrt(0.5));
+      if (x[i] >= -6.5f && x[i] < -1) {
+        relative = std::max(relative, std::abs(y[i] / exact - 1));
+      } else if (x[i] >= -1 || std::isnan(exact)) {
+        ulp = std::max(ulp, error_in_ulp(y[i], exact));
+      } else {
+        vanishes = vanishes && y[i] <= 0 && y[i] > -1e-9f;
+      }
+    }
+    CHECK(vanishes);
+    CHECK(ulp <= 3);
+    CHECK(relative <= 2.5e-5);
+  });
+}
+
 TEST_CASE("elementary functions have the right values at special points") {
   const auto is = [](float got, float wanted) {
     return std::isnan(wanted) ? std::isnan(got)
