@@ -1,4 +1,5 @@
 // What tensors do on devices: the same bodies on the CPU and on every CUDA device there is.
+#include <atomic>
 #include <sstream>
 #include <thread>
 
@@ -302,6 +303,15 @@ TEST_CASE("child: ends of processes with CUDA tensors", "[.][child-ends]") {
       std::exit(0);
     }).join();
     return 1;
+  });
+  // A thread in the middle of its work when the process ends.
+  check_ends([]() -> int {
+    static std::atomic<int> rounds = 0;
+    std::thread([] {
+      for (Tensor x = ones({100}, kCUDA);; ++rounds) x = (x * 0.5 + 1).clone();
+    }).detach();
+    while (rounds < 3) std::this_thread::yield();
+    std::exit(0);
   });
 }
 
