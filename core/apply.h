@@ -38,6 +38,9 @@ Tensor pointwise(int op, const void* params, size_t params_size, const Operand* 
 // The same, written into `self`, which keeps its dtype and shape. `in` usually starts with self.
 void pointwise_into(const Tensor& self, int op, const void* params, size_t params_size,
                     const Operand* in);
+// Records that op number `op`, whose backward reads no input, has made `out` of what out's grad_fn
+// gives: for kernels that end with it.
+void record_pointwise(const Tensor& out, int op, const void* params, size_t params_size);
 // Reduction number `op` (of op::ReduceOps) over `dims` (none: all), computed in `dtype` if given.
 Tensor reduce(int op, const void* params, size_t params_size, const Tensor& x, IntArrayRef dims,
               bool keepdim, ScalarType dtype);

@@ -277,6 +277,9 @@ Tensor outer(const Tensor& a, const Tensor& b);
 // x (..., in) @ weight^T + bias, with weight (out, in) and bias (out) or undefined; one fused
 // kernel.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+// relu(linear(x, weight, bias)), its gradients included, in one kernel where the device has one.
+// What nn::Sequential does of a Linear and the ReLU behind it (torch.ao.nn.intrinsic.LinearReLU).
+Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
 // --- Normalization (core/ops_norm.cpp) ----------------------------------------------------------
 // x less its mean, over the root of its variance (that of all its elements) + eps, taken over the

@@ -6,10 +6,10 @@
 namespace tarn {
 namespace {
 
-// out = a @ b + bias, and a_sums becomes the sums of the rows of a; both may be undefined. a and b
-// have out's dimensions; batch dimensions of size 1 repeat.
+// out = act(a @ b + bias), and a_sums becomes the sums of the rows of a; both may be undefined. a
+// and b have out's dimensions; batch dimensions of size 1 repeat.
 void run_matmul(const char* op, const Tensor& out, const Tensor& a, const Tensor& b,
-                const Tensor& bias, const Tensor& a_sums = {}) {
+                const Tensor& bias, const Tensor& a_sums = {}, bool relu = false) {
   const TensorImpl& c = out.impl();
   MatmulArgs args{c.view(), a.impl().view(), b.impl().view(), {}};
   DimVector a_sizes, a_strides, b_sizes, b_strides;
@@ -29,6 +29,7 @@ void run_matmul(const char* op, const Tensor& out, const Tensor& a, const Tensor
     repeat(args.a, a.size(-2), a.size(-1), a_sizes, a_strides);
     repeat(args.b, b.size(-2), b.size(-1), b_sizes, b_strides);
   }
+  args.relu = relu;
   if (bias.defined()) args.bias = bias.impl().view();
   if (a_sums.defined()) args.a_sums = a_sums.impl().view();
   const KernelTable& table = kernels(out.device());
@@ -199,13 +200,17 @@ Tensor outer(const Tensor& a, const Tensor& b) {
   return a.unsqueeze(1) * b;
 }
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+namespace {
+
+// relu: of the result, which is then recorded as that of two ops. The first one's backward does not
+// ask for what came between.
+Tensor apply_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu) {
   check_dim("linear", "weight", weight, 2);
   if (x.dim() != 2) {
     if (x.dim() == 0) throw ShapeError("[linear] the input needs at least 1 dimension");
     DimVector sizes(x.sizes());
     sizes[sizes.size() - 1] = weight.size(0);
-    return linear(rows_of(x), weight, bias).reshape(sizes);
+    return apply_linear(rows_of(x), weight, bias, relu).reshape(sizes);
   }
   const Tensor turned = alias(weight, {weight.size(1), weight.size(0)},
                               {weight.stride(1), weight.stride(0)}, weight.storage_offset(), false);
@@ -219,7 +224,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     }
   }
   Tensor out = detail::make_empty({x.size(0), weight.size(0)}, x.dtype(), x.device());
-  run_matmul("linear", out, x, turned, bias.defined() ? bias.contiguous() : bias);
+  run_matmul("linear", out, x, turned, bias.defined() ? bias.contiguous() : bias, {}, relu);
   if (needs_grad({&x, &weight, &bias})) {
     record(out, "AddmmBackward0", {&x, &weight, &bias},
            {weight.requires_grad() ? SavedTensor::input(x) : SavedTensor(),
@@ -237,8 +242,20 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
              if (back.needs(1)) back[1] = multiply("linear", g.t(), back.saved(0));
              if (back.needs(2)) back[2] = g.sum(0);
            });
+    constexpr op::Relu act;
+    if (relu) detail::record_pointwise(out, pointwise_id<op::Relu>, &act, sizeof act);
   }
   return out;
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  return apply_linear(x, weight, bias, false);
+}
+
+Tensor linear_relu(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  return apply_linear(x, weight, bias, true);
 }
 
 }  // namespace tarn

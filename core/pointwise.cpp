@@ -382,6 +382,15 @@ IntrusivePtr<PointwiseNode> make_pointwise_node(const OpInfo& info, const void* 
   return node;
 }
 
+// Records `out` as the result of the op.
+void record_result(const OpInfo& info, const void* params, size_t size, const Operand* in,
+                   const Tensor& out) {
+  IntrusivePtr<PointwiseNode> node = make_pointwise_node(info, params, size, in, nullptr);
+  PointwiseNode* const recorded = node.get();
+  set_history(out, std::move(node));
+  recorded->save_output(out);
+}
+
 }  // namespace
 
 ScalarType result_type(const Operand& a, const Operand& b) {
@@ -420,13 +429,14 @@ Tensor pointwise(int op, const void* params, size_t params_size, const Operand* 
   for (int i = 0; i < info.arity; ++i) call.set_input(i, in[i]);
   call.run(kernels(device));
 
-  if (wants_gradient(info, in) && out.is_floating_point()) {
-    IntrusivePtr<PointwiseNode> node = make_pointwise_node(info, params, params_size, in, nullptr);
-    PointwiseNode* const recorded = node.get();
-    set_history(out, std::move(node));
-    recorded->save_output(out);
-  }
+  if (wants_gradient(info, in) && out.is_floating_point())
+    record_result(info, params, params_size, in, out);
   return out;
+}
+
+void record_pointwise(const Tensor& out, int op, const void* params, size_t params_size) {
+  const Operand in[] = {out};
+  record_result(info_of(op, op::PointwiseOps{}), params, params_size, in, out);
 }
 
 void pointwise_into(const Tensor& self, int op, const void* params, size_t params_size,

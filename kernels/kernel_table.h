@@ -50,7 +50,7 @@ struct ReduceArgs {
 struct MatmulArgs {
   View out, a, b, bias;
   double alpha = 1, beta = 0;
-  bool relu = false;
+  bool relu = false;  // act: relu, of which NaN is NaN
   // (m) or null data, only without batch dimensions: becomes the sums of the rows of a. What a
   // linear layer's backward pass needs besides its product.
   View a_sums = {};

@@ -1,8 +1,27 @@
 #include "tarn/nn/sequential.h"
 
+#include "tarn/nn/activation.h"
 #include "tarn/nn/layer_text.h"
+#include "tarn/nn/linear.h"
 
 namespace tarn::nn {
+
+Tensor SequentialImpl::forward_tensor(const Tensor& input) const {
+  check_not_empty();
+  Tensor x = input;
+  for (size_t i = 0; i < modules_.size(); ++i) {
+    const AnyModule& module = modules_[i];
+    if (module.type_info() == typeid(LinearImpl) && i + 1 < modules_.size() &&
+        modules_[i + 1].type_info() == typeid(ReLUImpl)) {
+      const auto& linear = static_cast<const LinearImpl&>(*module.ptr());
+      x = linear_relu(x, linear.weight, linear.bias);
+      ++i;
+    } else {
+      x = module.forward(x);
+    }
+  }
+  return x;
+}
 
 AnyValue SequentialImpl::any_forward(std::vector<AnyValue> arguments) {
   check_not_empty();

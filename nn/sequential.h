@@ -25,7 +25,7 @@ class NamedAnyModule {
 
 // Elements are handles, shared_ptrs, modules by value, AnyModules or other Sequentials; unnamed
 // ones are numbered. The first may take any arguments, each of the others takes what the one before
-// returns.
+// returns. A Linear and a ReLU behind it are computed as one (linear_relu).
 class SequentialImpl : public Module {
  public:
   using Iterator = std::vector<AnyModule>::const_iterator;
@@ -53,10 +53,7 @@ class SequentialImpl : public Module {
   R forward(Arguments&&... arguments) {
     if constexpr (std::same_as<R, Tensor> && sizeof...(Arguments) == 1 &&
                   (std::derived_from<std::remove_cvref_t<Arguments>, Tensor> && ...)) {
-      check_not_empty();
-      Tensor x = modules_.front().forward(arguments...);
-      for (size_t i = 1; i < modules_.size(); ++i) x = modules_[i].forward(x);
-      return x;
+      return forward_tensor(arguments...);
     } else {
       AnyValue result = any_forward({AnyValue(std::forward<Arguments>(arguments))...});
       if (R* value = result.template try_get<R>()) return std::move(*value);
@@ -110,6 +107,7 @@ class SequentialImpl : public Module {
   void replace_child(const std::string& name, std::shared_ptr<Module> module) override;
 
  private:
+  Tensor forward_tensor(const Tensor& input) const;
   const AnyModule& element(size_t index) const;
   void add(std::string name, AnyModule module);
   void replace(const std::string& name, AnyModule module);

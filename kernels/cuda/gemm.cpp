@@ -5,12 +5,17 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
+#include <limits>
 #include <list>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 
 #include "tarn/device/cuda/runtime.h"
+#include "tarn/device/cuda_graph.h"
 #include "tarn/kernels/cuda/cublas.h"
+#include "tarn/kernels/cuda/strided.h"
 #include "tarn/kernels/matmul_precision.h"
 
 namespace tarn::cuda {
@@ -106,6 +111,7 @@ struct Plan {
   cublasLtMatmulAlgo_t algorithm;
   size_t workspace = 0;
   bool supported = false;
+  std::optional<bool> keeps_nan = {};  // whether its ReLU does, once that is known
 };
 
 template <class T>
@@ -182,6 +188,31 @@ Plan make_plan(const Gemm& gemm, const Types& types, const Operand& a, const Ope
   return plan;
 }
 
+cublasStatus_t run(const Plan& plan, const Gemm& gemm, double alpha) {
+  const float single_alpha = static_cast<float>(alpha), beta = static_cast<float>(gemm.beta);
+  const bool wide = gemm.dtype == kDouble;
+  const Scratch workspace(plan.workspace);
+  return cublas_lt().cublasLtMatmul(cublas_lt_handle(), plan.matmul.get(),
+                                    wide ? static_cast<const void*>(&alpha) : &single_alpha,
+                                    gemm.b.data, plan.left.get(), gemm.a.data, plan.right.get(),
+                                    wide ? static_cast<const void*>(&gemm.beta) : &beta,
+                                    gemm.out.data, plan.out.get(), gemm.out.data, plan.out.get(),
+                                    &plan.algorithm, workspace.data(), plan.workspace, stream());
+}
+
+// Whether the ReLU of the plan makes NaN of NaN, as torch.relu does. NVIDIA does not say, so it is
+// tried, once, with an alpha of NaN and where the result is to be written. Not while recording,
+// when nothing runs.
+bool keeps_nan(Plan& plan, const Gemm& gemm) {
+  if (!plan.keeps_nan && !is_current_stream_capturing() &&
+      run(plan, gemm, std::numeric_limits<double>::quiet_NaN()) == CUBLAS_STATUS_SUCCESS) {
+    alignas(8) char element[8] = {};
+    read_back(element, gemm.out.data, static_cast<size_t>(element_size(gemm.dtype)));
+    plan.keeps_nan = std::isnan(load<double>(element, gemm.dtype, 0));
+  }
+  return plan.keeps_nan.value_or(false);
+}
+
 // The plans used last. Each thread has its own, because running a plan changes it.
 class PlanCache {
  public:
@@ -214,6 +245,7 @@ bool is_addressable(const Matrix& x, int64_t rows, int64_t columns) {
 }
 
 bool gemm_lt(const Gemm& gemm) {
+  if (gemm.relu && gemm.beta != 0) return false;  // keeps_nan() would destroy what is added
   const Types types = types_of(gemm.dtype);
   const Operand a(gemm.a, gemm.m, gemm.k), b(gemm.b, gemm.k, gemm.n), out(gemm.out, gemm.m, gemm.n);
   const Key key{selected(),
@@ -239,14 +271,8 @@ bool gemm_lt(const Gemm& gemm) {
   Plan& plan = cache.get(key, [&] { return make_plan(gemm, types, a, b, out); });
   if (!plan.supported) return false;
   set_vector(plan.matmul, gemm);
-  const float alpha = static_cast<float>(gemm.alpha), beta = static_cast<float>(gemm.beta);
-  const bool wide = gemm.dtype == kDouble;
-  const Scratch workspace(plan.workspace);
-  const cublasStatus_t status = cublas_lt().cublasLtMatmul(
-      cublas_lt_handle(), plan.matmul.get(), wide ? static_cast<const void*>(&gemm.alpha) : &alpha,
-      gemm.b.data, plan.left.get(), gemm.a.data, plan.right.get(),
-      wide ? static_cast<const void*>(&gemm.beta) : &beta, gemm.out.data, plan.out.get(),
-      gemm.out.data, plan.out.get(), &plan.algorithm, workspace.data(), plan.workspace, stream());
+  if (gemm.relu && !keeps_nan(plan, gemm)) return false;
+  const cublasStatus_t status = run(plan, gemm, gemm.alpha);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED) return plan.supported = false;
   if (status != CUBLAS_STATUS_SUCCESS) fail(status, "cublasLtMatmul");
   return true;

@@ -30,8 +30,9 @@ struct Gemm {
 bool is_addressable(const Matrix& matrix, int64_t rows, int64_t columns);
 
 // Enqueues a product of floating-point numbers on cuBLASLt and returns true; false, and nothing is
-// done, when it has no algorithm for the problem. 16-bit numbers are summed in float. k > 0; a and
-// b are addressable, the rows of out dense.
+// done, when it has no algorithm for the problem, or gemm.relu is set and it has none that is known
+// to keep NaN, or beta * out is to be added before. 16-bit numbers are summed in float. k > 0; a
+// and b are addressable, the rows of out dense.
 bool gemm_lt(const Gemm& gemm);
 
 }  // namespace tarn::cuda

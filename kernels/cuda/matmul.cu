@@ -92,14 +92,18 @@ void multiply(const Gemm& g) {
   }
   if (!is_floating_point(g.dtype)) return multiply_directly(g);
   if (gemm_lt(g)) return;
-  Gemm plain = g;
-  plain.bias = nullptr;
-  plain.relu = false;
-  const bool fused = g.bias || g.relu;
-  if (!fused || !gemm_lt(plain)) return multiply_directly(g);
+  // With less and less of what comes behind the product.
+  Gemm product = g, rest = g;
+  product.relu = false;
+  if (g.relu && gemm_lt(product)) {
+    rest.bias = nullptr;
+  } else {
+    product.bias = nullptr;
+    if (!g.bias || !gemm_lt(product)) return multiply_directly(g);
+  }
   visit(g.dtype, [&]<class T>(T) {
     if constexpr (is_floating_point(ScalarTypeOf<T>)) {
-      launch(add_bias_and_relu<T>, blocks_for(g.batches * g.m * g.n), kBlockSize, 0, g);
+      launch(add_bias_and_relu<T>, blocks_for(g.batches * g.m * g.n), kBlockSize, 0, rest);
     }
   });
 }

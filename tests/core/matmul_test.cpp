@@ -1,8 +1,12 @@
 // Matrix products, linear layers, softmax and the negative log likelihood: values and gradients.
+#include <limits>
+
+#include "tarn/core/autograd.h"
 #include "tarn/core/random.h"
 #include "tarn/core/tensor.h"
 #include "tarn/core/testing.h"
 #include "tarn/tests/support/catch.h"
+#include "tarn/tests/support/devices.h"
 
 namespace tarn {
 namespace {
@@ -74,6 +78,45 @@ TEST_CASE("linear is x @ weight^T + bias") {
   testing::assert_close(linear(x, weight, bias), x.mm(weight.t()) + bias);
   testing::assert_close(linear(x, weight), x.mm(weight.t()));
   testing::assert_close(linear(x[0], weight, bias), linear(x, weight, bias)[0]);
+}
+
+TEST_CASE("linear_relu is relu(linear), with its graph and its gradients") {
+  manual_seed(9);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const Device device : testing::devices()) {
+    for (const ScalarType type : {kFloat, kDouble, kHalf, kBFloat16}) {
+      for (const std::vector<int64_t>& sizes :
+           {std::vector<int64_t>{33, 20}, {1, 1}, {20}, {2, 3, 20}, {0, 4}, {3, 0}}) {
+        const auto leaf = [&](IntArrayRef shape) {
+          return randn(shape).to(type).to(device).requires_grad_();
+        };
+        const Tensor x = leaf(sizes), weight = leaf({17, sizes.back()}), bias = leaf({17});
+        const auto gradients = [&](const Tensor& y) {
+          return autograd::grad({(y * y).sum()}, {x, weight, bias});
+        };
+        const Tensor y = linear_relu(x, weight, bias), apart = relu(linear(x, weight, bias));
+        CAPTURE(device, type, sizes);
+        testing::assert_close(y, apart);
+        if (device.is_cpu()) CHECK(y.equal(apart));
+        const auto got = gradients(y), wanted = gradients(apart);
+        for (size_t i = 0; i < got.size(); ++i) testing::assert_close(got[i], wanted[i]);
+        testing::assert_close(linear_relu(x, weight), relu(linear(x, weight)));
+      }
+    }
+    const Tensor x = tensor({{nan, 1.f}, {-2.f, 0.f}}).to(device), weight = eye(2).to(device);
+    const Tensor y = linear_relu(x, weight).cpu();
+    CHECK(y.isnan().equal(tensor({{true, true}, {false, false}})));
+    CHECK(y[1].equal(tensor({0.f, 0.f})));
+  }
+  const auto leaf = [](IntArrayRef shape) { return randn(shape, kDouble).requires_grad_(); };
+  const std::vector<Tensor> in{leaf({3, 4}), leaf({2, 4}), leaf({2})};
+  CHECK(testing::gradgradcheck(
+      [](const std::vector<Tensor>& t) { return linear_relu(t[0], t[1], t[2]); }, in));
+  Tensor y = linear_relu(in[0], in[1], in[2]);
+  CHECK(y.grad_fn()->name() == "ReluBackward0");
+  CHECK(y.grad_fn()->next_edge(0).node->name() == "AddmmBackward0");
+  y.add_(1);  // relu's gradient reads its result
+  CHECK_THROWS_WITH_TEXT(y.sum().backward(), "modified by an inplace operation");
 }
 
 TEST_CASE("mistakes in products show both shapes") {

@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "tarn/tests/cuda_emulator/settings.h"
+
 namespace cuda_emulator::lt {
 namespace {
 
@@ -37,7 +39,7 @@ double finish_element(const Problem& p, double value, double bias, std::uint64_t
   value += bias;
   if (p.relu()) {
     if (p.uses_aux()) set_bit(bits, aux_index, value > 0);
-    return value > 0 ? value : 0;
+    return value > 0 || (std::isnan(value) && settings().lt_relu_keeps_nan) ? value : 0;
   }
   if (p.relu_backward()) return get_bit(bits, aux_index) ? value : 0;
   if (p.gelu()) {

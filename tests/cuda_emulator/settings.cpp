@@ -62,6 +62,7 @@ Settings from_environment() {
     if (!s.lt_refuse_all)
       s.lt_refuse_epilogue = static_cast<int>(read_number("TARN_EMULATED_LT_REFUSE", 0));
   }
+  s.lt_relu_keeps_nan = read_number("TARN_EMULATED_LT_RELU_NAN", 1) != 0;
   return s;
 }
 

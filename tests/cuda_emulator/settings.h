@@ -25,6 +25,7 @@ struct Settings {
   std::int64_t fail_call = 0;
   bool lt_refuse_all = false;  ///< TARN_EMULATED_LT_REFUSE=epilogue number, or all
   int lt_refuse_epilogue = -1;
+  bool lt_relu_keeps_nan = true;  ///< TARN_EMULATED_LT_RELU_NAN=0: ReLU makes it 0
 };
 
 Settings& settings();

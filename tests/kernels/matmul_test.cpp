@@ -166,6 +166,34 @@ TEST_CASE("alpha, beta, bias and relu combine in every dtype") {
   });
 }
 
+void check_relu_of_nan(int64_t m) {
+  for (const ScalarType type : kFloatTypes) {
+    for (const bool has_bias : {false, true}) {
+      Array a(type, {m, 2}), b(type, {2, 3}), out(type, {m, 3}), bias(type, {3});
+      const double nan = std::numeric_limits<double>::quiet_NaN();
+      a.fill_with([&](int64_t i) { return i == 0 ? nan : i % 2 == 0 ? -1 : 1; });
+      b.fill_with([](int64_t) { return 1; });
+      bias.fill_with([](int64_t i) { return i - 1; });
+      for (int round = 0; round < 2; ++round) {  // with a plan to make, and one that is there
+        tested().matmul({.out = out.view(),
+                         .a = a.view(),
+                         .b = b.view(),
+                         .bias = has_bias ? bias.view() : View{},
+                         .relu = true});
+        for (int64_t i = 0; i < out.numel(); ++i) {
+          const double value = out.get(i), sum = has_bias ? i % 3 - 1 : 0;
+          CAPTURE(type, has_bias, round, i, value);
+          CHECK((i < 3 ? std::isnan(value) : value == std::max(sum, 0.0)));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("relu of NaN is NaN behind a product, too") {
+  for_each_device([] { check_relu_of_nan(5); });
+}
+
 TEST_CASE("batches of any number of dimensions may repeat one matrix") {
   for_each_device([] {
     for (const ScalarType type : {kFloat, kHalf, kLong}) {
@@ -344,6 +372,25 @@ TEST_CASE("what cuBLASLt refuses is done without it") {
         }
         check(type, {.batch = {}, .m = ++m, .n = 3, .k = 2, .a_sums = true});
       }
+    });
+  }
+}
+TEST_CASE("relu is taken from cuBLASLt where it keeps NaN, and only there") {
+  auto& settings = cuda_emulator::settings();
+  struct Restore {
+    ~Restore() {
+      cuda_emulator::settings().lt_relu_keeps_nan = true;
+      cuda_emulator::settings().fail_call = 0;
+    }
+  } restore;
+  std::strcpy(settings.fail_api, "cudaLaunchKernel");
+  for (const bool keeps : {true, false}) {
+    settings.lt_relu_keeps_nan = keeps;
+    for_each_device([&] {
+      settings.fail_call = 1'000;  // far away: counts the launches
+      check_relu_of_nan(keeps ? 6 : 7);
+      const bool on_device = !test_device.is_cpu();
+      CHECK((settings.fail_call < 1'000) == (on_device && !keeps));
     });
   }
 }

@@ -1,5 +1,6 @@
 #include "tarn/nn/sequential.h"
 
+#include "tarn/core/autograd.h"
 #include "tarn/core/random.h"
 #include "tarn/nn/nn.h"
 #include "tarn/tests/support/catch.h"
@@ -42,6 +43,31 @@ TEST_CASE("a Sequential takes handles, pointers, values and other Sequentials") 
         Names{"0.weight", "0.bias", "2.weight", "2.bias", "3.1.weight", "3.1.bias"});
   nn::Sequential same(net);
   CHECK(same.get() == net.get());
+}
+
+TEST_CASE("a Linear and a ReLU are computed as one, whatever derives from them is not") {
+  struct Doubled : nn::LinearImpl {
+    Doubled() : LinearImpl(3, 3) {}
+    Tensor forward(const Tensor& x) { return 2 * LinearImpl::forward(x); }
+  };
+  manual_seed(6);
+  nn::Linear first(4, 3), last(3, 2);
+  const auto middle = std::make_shared<Doubled>();
+  nn::ReLU act(nn::ReLUOptions().inplace(true));
+  nn::Sequential net(act, first, act, middle, nn::ReLU(), last);
+  const Tensor x = randn({5, 4});
+  const auto apart = [&](const Tensor& in) {
+    return last(relu(middle->forward(relu(first(relu(in))))));
+  };
+  const Tensor y = net(x.clone());
+  CHECK(y.equal(apart(x)));
+  const auto parameters = net->parameters();
+  const auto got = autograd::grad({y.sum()}, parameters);
+  const auto wanted = autograd::grad({apart(x).sum()}, parameters);
+  for (size_t i = 0; i < got.size(); ++i) CHECK(got[i].equal(wanted[i]));
+  first->weight.detach().zero_();
+  first->bias.detach().fill_(-1);
+  CHECK(nn::Sequential(first, act)(x).equal(zeros({5, 3})));
 }
 
 TEST_CASE("elements can be named") {
