@@ -204,10 +204,11 @@ cublasStatus_t run(const Plan& plan, const Gemm& gemm, double alpha) {
 // tried, once, with an alpha of NaN and where the result is to be written. Not while recording,
 // when nothing runs.
 bool keeps_nan(Plan& plan, const Gemm& gemm) {
-  if (!plan.keeps_nan && !is_current_stream_capturing() &&
-      run(plan, gemm, std::numeric_limits<double>::quiet_NaN()) == CUBLAS_STATUS_SUCCESS) {
+  if (!plan.keeps_nan && !is_current_stream_capturing()) {
     alignas(8) char element[8] = {};
-    read_back(element, gemm.out.data, static_cast<size_t>(element_size(gemm.dtype)));
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    if (run(plan, gemm, nan) == CUBLAS_STATUS_SUCCESS)
+      read_back(element, gemm.out.data, static_cast<size_t>(element_size(gemm.dtype)));
     plan.keeps_nan = std::isnan(load<double>(element, gemm.dtype, 0));
   }
   return plan.keeps_nan.value_or(false);
