@@ -166,6 +166,7 @@ TEST_CASE("alpha, beta, bias and relu combine in every dtype") {
   });
 }
 
+// What an algorithm makes of NaN is remembered for its shape: m is to be the caller's own.
 void check_relu_of_nan(int64_t m) {
   for (const ScalarType type : kFloatTypes) {
     for (const bool has_bias : {false, true}) {
