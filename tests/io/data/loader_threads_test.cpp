@@ -68,7 +68,7 @@ TEST_CASE("ops in a worker use its thread alone, ops in the caller all of them")
   set_num_threads(before);
 }
 
-TEST_CASE("a loader has the threads it was asked for, and none afterwards") {
+TEST_CASE("a loader begins its workers, keeps them and ends them", "[.][child-workers]") {
   const size_t before = thread_count();
   {
     auto loader = make_data_loader(images(20), DataLoaderOptions(2).workers(5));
@@ -79,6 +79,13 @@ TEST_CASE("a loader has the threads it was asked for, and none afterwards") {
   // A joined thread may be listed for a moment longer.
   for (int i = 0; i < 100 && thread_count() > before; ++i) usleep(10000);
   CHECK(thread_count() == before);
+}
+
+TEST_CASE("a loader has the threads it was asked for, and none afterwards") {
+  // In a process of its own, where no thread of an earlier test can still be listed.
+  const ChildResult child = run_self("[child-workers]");
+  INFO(child.output);
+  CHECK(child.status == 0);
 }
 
 TEST_CASE("batches are the same bits for 0, 1, 2 and 8 workers over several epochs") {
