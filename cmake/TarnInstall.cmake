@@ -10,10 +10,11 @@ install(TARGETS tarn-ckpt)
 install(EXPORT TarnTargets NAMESPACE Tarn:: DESTINATION "${package_dir}")
 install(FILES tarn.h fwd.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tarn")
 # Kernel bodies stay inside the library: their headers are no part of the interface.
-foreach(layer IN LISTS TARN_LAYERS ITEMS compat)
+foreach(layer IN LISTS TARN_LAYERS)
   install(DIRECTORY ${layer} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tarn"
           FILES_MATCHING PATTERN "*.h" PATTERN "cpu" EXCLUDE PATTERN "cuda" EXCLUDE)
 endforeach()
+install(DIRECTORY compat DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/tarn")
 
 configure_package_config_file(cmake/TarnConfig.cmake.in "${PROJECT_BINARY_DIR}/TarnConfig.cmake"
   INSTALL_DESTINATION "${package_dir}" NO_SET_AND_CHECK_MACRO)

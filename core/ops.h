@@ -55,7 +55,7 @@ class Tensor : public TensorBase {
   Tensor toType(ScalarType dtype) const { return to(dtype); }
   Tensor type_as(const Tensor& other) const { return to(other); }
   Tensor cpu() const { return to(Device(kCPU)); }
-  Tensor cuda(int64_t index = 0) const { return to(Device(kCUDA, index)); }
+  Tensor cuda(int64_t index = -1) const { return to(Device(kCUDA, index)); }
   Tensor clone(MemoryFormat format = MemoryFormat::Preserve) const;
   Tensor contiguous() const;
   // Without history, sharing bytes. In-place writes through data() escape the version check.

@@ -5,6 +5,7 @@
 #include "tarn/core/grad_state.h"
 #include "tarn/core/node.h"
 #include "tarn/core/shape.h"
+#include "tarn/device/cuda.h"
 #include "tarn/device/memory.h"
 
 namespace tarn {
@@ -48,7 +49,7 @@ Tensor Tensor::to(const TensorOptions& options, bool, bool copy) const {
              "[to] options with requires_grad set to true are not supported: use "
              "requires_grad_() on the result");
   const ScalarType dtype = options.dtype_opt().value_or(this->dtype());
-  const Device device = options.device_opt().value_or(this->device());
+  const Device device = with_index(options.device_opt().value_or(this->device()));
   if (!copy && dtype == this->dtype() && device == this->device()) return *this;
   // Gaps and overlaps are not worth keeping, and nor is the order then.
   const MemoryFormat format =

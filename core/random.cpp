@@ -152,6 +152,8 @@ void check_may_seed(const char* op, Device device) {
 
 }  // namespace
 
+Generator::Generator(Device device, uint64_t seed) : device_(with_index(device)), engine_(seed) {}
+
 void Generator::manual_seed(uint64_t seed) {
   check_may_seed("manual_seed", device_);
   const std::lock_guard lock(mutex_);
@@ -195,7 +197,8 @@ ThreadSeedGuard::ThreadSeedGuard(uint64_t seed) noexcept : seed_(seed), outer_(s
 
 ThreadSeedGuard::~ThreadSeedGuard() { seed_guard = outer_; }
 
-Generator& default_generator(Device device) {
+Generator& default_generator(Device on) {
+  const Device device = with_index(on);
   if (device.is_cpu() && seed_guard) [[unlikely]] {
     auto& own = seed_guard->generator_;
     return own ? *own : own.emplace(Device(), seed_guard->seed_);
@@ -203,7 +206,7 @@ Generator& default_generator(Device device) {
   Defaults& all = defaults();
   if (device.is_cpu()) return all.cpu;
   const std::lock_guard lock(all.mutex);
-  auto& slot = all.cuda[static_cast<size_t>(device.ordinal())];
+  auto& slot = all.cuda[static_cast<size_t>(device.index())];
   if (!slot) slot = std::make_unique<Generator>(device, all.cuda_seed);
   return *slot;
 }

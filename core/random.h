@@ -17,8 +17,7 @@ class Generator {
   // PyTorch's seed of a new generator.
   static constexpr uint64_t kDefaultSeed = 67280421310721;
 
-  explicit Generator(Device device = {}, uint64_t seed = kDefaultSeed)
-      : device_(device), engine_(seed) {}
+  explicit Generator(Device device = {}, uint64_t seed = kDefaultSeed);
   explicit Generator(uint64_t seed) : Generator(Device(), seed) {}
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;

@@ -1,5 +1,6 @@
 #include "tarn/core/storage.h"
 
+#include "tarn/device/cuda.h"
 #include "tarn/device/memory.h"
 
 namespace tarn {
@@ -8,13 +9,6 @@ namespace {
 // Up to here header and data share one block: one allocation for a small tensor's bytes.
 constexpr size_t kJointLimit = 16384;
 constexpr size_t kHeader = (sizeof(StorageImpl) + 63) / 64 * 64;
-
-// A tensor on "cuda" says that it is on cuda:0.
-Device with_number(Device device) {
-  if (device.is_cuda()) [[unlikely]]
-    return Device(kCUDA, device.ordinal());
-  return device;
-}
 
 }  // namespace
 
@@ -30,7 +24,8 @@ void StorageImpl::dispose(StorageImpl* storage) noexcept {
   deallocate(storage, block ? block : sizeof(StorageImpl));
 }
 
-Storage Storage::allocate(size_t nbytes, Device device) {
+Storage Storage::allocate(size_t nbytes, Device on) {
+  const Device device = with_index(on);
   StorageImpl* storage;
   if (nbytes <= kJointLimit && device.is_cpu()) {
     const size_t block = kHeader + nbytes;
@@ -44,7 +39,7 @@ Storage Storage::allocate(size_t nbytes, Device device) {
     storage->data = data;
   }
   storage->nbytes = nbytes;
-  storage->device = with_number(device);
+  storage->device = device;
   return Storage(IntrusivePtr<StorageImpl>::adopt(storage));
 }
 
@@ -53,7 +48,7 @@ Storage Storage::borrow(void* data, size_t nbytes, Device device,
   auto* storage = new StorageImpl;
   storage->data = data;
   storage->nbytes = nbytes;
-  storage->device = with_number(device);
+  storage->device = with_index(device);
   storage->deleter = new std::function<void(void*)>(deleter ? std::move(deleter) : [](void*) {});
   return Storage(IntrusivePtr<StorageImpl>::adopt(storage));
 }

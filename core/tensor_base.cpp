@@ -6,6 +6,7 @@
 #include "tarn/core/grad_state.h"
 #include "tarn/core/shape.h"
 #include "tarn/device/capture.h"
+#include "tarn/device/cuda.h"
 
 namespace tarn {
 
@@ -97,6 +98,16 @@ void TensorBase::check_accessor(size_t dims) const {
 Tensor TensorBase::_base() const {
   TARN_CHECK(is_view(), "_base: this tensor is not a view of another");
   return Tensor(impl().base);
+}
+
+void TensorBase::record_stream(const cuda::Stream& stream) const {
+  if (device() != stream.device()) {
+    throw DeviceError(
+        str("[record_stream] the tensor is on ", device(), ", the stream of ", stream.device()));
+  }
+  // What the tensor did not allocate is not handed out again by Tarn.
+  const StorageImpl& bytes = *storage().unsafeGetStorageImpl();
+  if (bytes.data && !bytes.deleter) cuda::record_stream(bytes.data, stream);
 }
 
 std::string TensorBase::toString() const {

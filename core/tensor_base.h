@@ -18,6 +18,9 @@
 namespace tarn {
 
 using TensorList = ArrayRef<Tensor>;
+namespace cuda {
+class Stream;
+}
 namespace indexing {
 class TensorIndex;
 }
@@ -106,6 +109,9 @@ class TensorBase {
   int64_t get_device() const { return device().index(); }
   // dtype and device; never requires_grad.
   TensorOptions options() const { return TensorOptions(dtype()).device(device()); }
+  // Tells that `stream` also uses this CUDA memory: once freed, it is not handed out again before
+  // the work enqueued there by then is done. Throws DeviceError if the devices differ.
+  void record_stream(const cuda::Stream& stream) const;
   // "CPUFloatType"
   std::string toString() const;
 

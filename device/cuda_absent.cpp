@@ -33,15 +33,21 @@ size_t max_memory_allocated(int64_t device) { fail(device); }
 size_t max_memory_reserved(int64_t device) { fail(device); }
 void reset_peak_memory_stats(int64_t device) { fail(device); }
 void empty_cache() { fail(-1); }
-Stream::Stream(int64_t device) { fail(device); }
+Stream::Stream(int64_t device, int) { fail(device); }
 void Stream::synchronize() const { fail(device_); }
 bool Stream::query() const { fail(device_); }
 void Stream::wait_stream(const Stream&) const { fail(device_); }
+Stream default_stream(int64_t device) { fail(device); }
 Stream current_stream(int64_t device) { fail(device); }
-StreamGuard::StreamGuard(const Stream& stream) : stream_(stream), outer_(nullptr) {
-  fail(stream_.device().index());
-}
-StreamGuard::~StreamGuard() { static_cast<void>(outer_); }
+void set_stream(const Stream& stream) { fail(stream.device_index()); }
+Event::~Event() { static_cast<void>(timed_); }
+Event::Event(Event&& other) noexcept = default;
+Event& Event::operator=(Event&& other) noexcept = default;
+void Event::record(const Stream& stream) { fail(stream.device_index()); }
+void Event::wait(const Stream& stream) const { fail(stream.device_index()); }
+void Event::synchronize() const {}
+bool Event::query() const { return !handle_; }
+float Event::elapsed_time(const Event&) const { fail(device_); }
 void record_stream(void*, const Stream& stream) { fail(stream.device().index()); }
 
 struct CUDAGraph::Recording {};

@@ -29,7 +29,7 @@ class Device {
 
   // The CPU.
   constexpr Device() noexcept = default;
-  // Without an index: cpu, or the first CUDA device.
+  // Without an index: cpu, or the current CUDA device.
   constexpr Device(DeviceType type) noexcept : type_(type) {}
   // Throws DeviceError unless index is -1 (none) or 0 for the CPU, -1 to 127 for CUDA.
   constexpr Device(DeviceType type, int64_t index)
@@ -53,7 +53,7 @@ class Device {
   // "cpu", "cuda", "cuda:1": as given, and accepted by the constructor.
   std::string str() const;
 
-  // A missing index means 0: cuda == cuda:0 and cpu == cpu:0.
+  // Compared, a missing index means 0: cuda == cuda:0 and cpu == cpu:0.
   friend constexpr bool operator==(Device a, Device b) noexcept {
     return a.type_ == b.type_ && a.ordinal() == b.ordinal();
   }

@@ -34,7 +34,34 @@ constexpr bool isIntegralType(ScalarType dtype, bool includeBool) {
   return is_integer(dtype) || (includeBool && dtype == kBool);
 }
 
+// Makes a CUDA device the current one for its lifetime; for the CPU it does nothing.
+class OptionalDeviceGuard {
+ public:
+  OptionalDeviceGuard() = default;
+  explicit OptionalDeviceGuard(std::optional<Device> device) {
+    if (device) reset_device(*device);
+  }
+  void reset_device(Device device) {
+    guard_.reset();
+    if (device.is_cuda()) guard_.emplace(device);
+  }
+  void reset() { guard_.reset(); }
+
+ private:
+  std::optional<cuda::CUDAGuard> guard_;
+};
+
+class DeviceGuard : public OptionalDeviceGuard {
+ public:
+  explicit DeviceGuard(Device device) : OptionalDeviceGuard(device) {}
+};
+
 }  // namespace torch
+
+// Tarn's kernels are its own.
+namespace tarn::cuda {
+constexpr bool cudnn_is_available() { return false; }
+}  // namespace tarn::cuda
 
 namespace at {
 using namespace torch;

@@ -142,7 +142,7 @@ void CUDAGraph::capture(const std::function<void()>& work) {
   trim(device_);
   auto fresh = std::make_unique<Recording>(device_);
   const OwnStream own(device_);
-  const auto stream = static_cast<cudaStream_t>(own.get().stream());
+  const cudaStream_t stream = own.get();
   cudaError_t error;
   cudaGraph_t graph;
   {

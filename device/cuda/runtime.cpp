@@ -38,20 +38,31 @@ const Found& found() noexcept {
   return found;
 }
 
-cudaStream_t new_stream() {
+cudaStream_t new_stream(int priority = 0) {
   // Non-blocking: the legacy default stream of other libraries must not order ours.
   cudaStream_t stream;
-  TARN_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  TARN_CUDA_CHECK(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, priority));
   return stream;
 }
+
+// The streams of one priority that are handed out in turn.
+struct StreamPool {
+  std::array<cudaStream_t, kPoolStreams> streams{};
+  size_t turn = 0;
+
+  cudaStream_t next(int priority) {
+    cudaStream_t& stream = streams[turn++ % kPoolStreams];
+    if (!stream) stream = new_stream(priority);
+    return stream;
+  }
+};
 
 // What a device is found to have when it is first selected.
 struct DeviceState {
   cudaStream_t stream = new_stream();
   int multiprocessors = 0;
   std::mutex mutex;
-  std::array<cudaStream_t, kPoolStreams> pool{};
-  size_t next_in_pool = 0;
+  StreamPool usual, urgent;
   std::vector<cudaStream_t> idle;  // that an OwnStream has left
 
   explicit DeviceState(int index) {
@@ -71,7 +82,9 @@ DeviceState& state(int index) {
 
 constinit thread_local int selected_device = -1;
 constinit thread_local int thread_device = 0;
-constinit thread_local StreamGuard* stream_guard = nullptr;
+// The devices' streams that set_stream() chose instead of the default one, and how many.
+constinit thread_local std::array<cudaStream_t, kMaxDevices> chosen{};
+constinit thread_local int chosen_count = 0;
 
 }  // namespace
 
@@ -106,8 +119,8 @@ SelectGuard::~SelectGuard() {
 }
 
 cudaStream_t stream_of(int index) {
-  if (stream_guard) [[unlikely]] {
-    const auto stream = static_cast<cudaStream_t>(current_stream(index).stream());
+  if (chosen_count > 0) [[unlikely]] {
+    const cudaStream_t stream = current_stream(index);
     check_captured(stream, index);
     return stream;
   }
@@ -142,25 +155,23 @@ void synchronize(int64_t device) {
   throw_fault(selected());
 }
 
-Stream::Stream(int64_t device) : device_(device_or_current(device)) {
+Stream::Stream(int64_t device, int priority) : device_(device_or_current(device)) {
   const int index = static_cast<int>(device_);
   DeviceState& own = state(index);
   const SelectGuard guard(index);
   const std::lock_guard lock(own.mutex);
-  cudaStream_t& stream = own.pool[own.next_in_pool++ % kPoolStreams];
-  if (!stream) stream = new_stream();
-  handle_ = stream;
+  handle_ = priority < 0 ? own.urgent.next(-1) : own.usual.next(0);
 }
 
 void Stream::synchronize() const {
   check_not_capturing("synchronize");
-  TARN_CUDA_CHECK(cudaStreamSynchronize(static_cast<cudaStream_t>(handle_)));
+  TARN_CUDA_CHECK(cudaStreamSynchronize(handle_));
   throw_fault(static_cast<int>(device_));
 }
 
 bool Stream::query() const {
   check_not_capturing("query");
-  const cudaError_t error = cudaStreamQuery(static_cast<cudaStream_t>(handle_));
+  const cudaError_t error = cudaStreamQuery(handle_);
   if (error != cudaSuccess && error != cudaErrorNotReady) fail(error, "cudaStreamQuery");
   return error == cudaSuccess;
 }
@@ -180,27 +191,30 @@ OwnStream::OwnStream(int device) : stream_(current_stream(device)) {
 OwnStream::~OwnStream() {
   DeviceState& own = state(static_cast<int>(stream_.device_));
   const std::lock_guard lock(own.mutex);
-  own.idle.push_back(static_cast<cudaStream_t>(stream_.handle_));
+  own.idle.push_back(stream_.handle_);
 }
 
 void Stream::wait_stream(const Stream& other) const {
-  make_wait(static_cast<cudaStream_t>(handle_), static_cast<int>(other.device_),
-            static_cast<cudaStream_t>(other.handle_));
+  make_wait(handle_, static_cast<int>(other.device_), other.handle_);
+}
+
+Stream default_stream(int64_t device) {
+  const int index = device_or_current(device);
+  return Stream(index, state(index).stream);
 }
 
 Stream current_stream(int64_t device) {
   const int index = device_or_current(device);
-  for (const StreamGuard* guard = stream_guard; guard; guard = guard->outer_) {
-    if (guard->stream_.device_ == index) return guard->stream_;
-  }
-  return Stream(index, state(index).stream);
+  const cudaStream_t own = chosen[static_cast<size_t>(index)];
+  return own ? Stream(index, own) : default_stream(index);
 }
 
-StreamGuard::StreamGuard(const Stream& stream) : stream_(stream), outer_(stream_guard) {
-  stream_guard = this;
+void set_stream(const Stream& stream) {
+  cudaStream_t& own = chosen[static_cast<size_t>(stream.device_index())];
+  chosen_count -= own != nullptr;
+  own = stream == default_stream(stream.device_index()) ? nullptr : stream.stream();
+  chosen_count += own != nullptr;
 }
-
-StreamGuard::~StreamGuard() { stream_guard = outer_; }
 
 void make_wait(cudaStream_t waiting, int device, cudaStream_t awaited) {
   if (waiting == awaited) return;

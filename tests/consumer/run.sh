@@ -40,6 +40,10 @@ try_program() {
     { cat "$work/log"; fail "$name: libtorch_program failed"; }
   diff "$here/program/libtorch_program.txt" "$work/log" ||
     fail "$name: libtorch_program prints other things than with libtorch"
+  (cd "$build" && ./libtorch_cuda_program) >"$work/log" 2>&1 ||
+    { cat "$work/log"; fail "$name: libtorch_cuda_program failed"; }
+  [[ $name != emulated ]] || grep -qx '2 CUDA devices' "$work/log" ||
+    fail "$name: libtorch_cuda_program found no devices"
   # The first page ends on a device that may be absent: that is said, and nothing else fails.
   local status=0 file
   { (cd "$build" && ./first_page) >"$work/log" 2>&1; } 2>/dev/null || status=$?
@@ -55,7 +59,7 @@ try_program() {
 # A user's own sources are compiled with the standard, the include folder, and nothing else.
 check_flags() {
   local found
-  found=$(grep '"command"' "$2" | grep -E '(plain|first_page|libtorch_program)\.cpp' |
+  found=$(grep '"command"' "$2" | grep -E '(plain|first_page|libtorch(_cuda)?_program)\.cpp' |
     grep -oE ' -(W|m|f|D|O[0-2s])[^ ]*' | sort -u) || true
   [[ -z $found ]] || fail "$1: Tarn gives its users compiler flags:" $found
   grep -q -- '-std=gnu++20\|-std=c++20' "$2" || fail "$1: C++20 was not asked for"
