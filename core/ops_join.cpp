@@ -71,6 +71,7 @@ Tensor stack(TensorList tensors, int64_t dim) {
                            tensors[0].sizes(), " at entry 0 and ", t.sizes(), " at entry ",
                            rows.size()));
     }
+    check_same_device("stack", tensors[0].device(), t.device());
     rows.push_back(t.unsqueeze(d));
   }
   return cat(rows, d);

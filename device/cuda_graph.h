@@ -24,6 +24,7 @@
 #include <utility>
 
 #include "tarn/device/check.h"
+#include "tarn/device/cuda.h"
 
 namespace tarn::cuda {
 
@@ -49,6 +50,7 @@ class CUDAGraph {
   // Enqueues the recorded work on the current stream. Throws Error if what it stands on has
   // changed, such as the state of an optimizer.
   void replay();
+  Device device() const { return Device(kCUDA, device_); }
 
   struct Recording;
 
@@ -58,7 +60,7 @@ class CUDAGraph {
 };
 
 struct GraphStepOptions {
-  int64_t device = -1;  // where the step works; -1: the current device
+  int64_t device = -1;  // where the step works, current meanwhile; -1: the current device
   int64_t warmup = 3;   // calls before the capture, at least 1 for optimizers to have their state
 };
 
@@ -76,6 +78,7 @@ class GraphStep {
   }
 
   Result operator()() {
+    const CUDAGuard on_device(graph_->device());
     if (warmup_ > 0) {
       if constexpr (std::is_void_v<Result>) {
         step_();

@@ -38,6 +38,53 @@ TEST_CASE("without CUDA a graph is a DeviceError") {
   CHECK_FALSE(cuda::is_current_stream_capturing());
 }
 
+TEST_CASE("the device of a step is the current one while it runs, also before the capture") {
+  for (const Device device : cuda_devices()) {
+    CAPTURE(device);
+    auto step = cuda::graph_step([] { return ones({2}, kCUDA).cuda() + 1; },
+                                 {.device = device.index(), .warmup = 1});
+    for (int i = 0; i < 3; ++i) {
+      const Tensor result = step();
+      CHECK(result.device() == device);
+      CHECK(result.cpu().equal(full({2}, 2.0)));
+      CHECK(cuda::current_device() == 0);
+    }
+  }
+}
+
+TEST_CASE("events order a side stream within a step") {
+  for_each_cuda_device([](Device device) {
+    const Tensor x = ones({4}, device);
+    const cuda::Stream side;
+    cuda::Event forked, joined;
+    auto step = cuda::graph_step(
+        [&] {
+          forked.record();
+          forked.wait(side);
+          Tensor twice;
+          {
+            const cuda::StreamGuard guard(side);
+            twice = x * 2;
+            joined.record();
+          }
+          joined.wait(cuda::current_stream());
+          return twice + 1;
+        },
+        kAtOnce);
+    for (int i = 1; i <= 3; ++i) {
+      x.fill_(i);
+      CHECK(step().cpu().equal(full({4}, 2.0 * i + 1)));
+    }
+    auto waits = cuda::graph_step(
+        [&] {
+          joined.record();
+          joined.synchronize();
+        },
+        kAtOnce);
+    CHECK_THROWS_WITH_TEXT(waits(), "[synchronize] cannot be part of what graph_step captures");
+  });
+}
+
 TEST_CASE("a captured step is done once a call, from the first") {
   for_each_cuda_device([](Device device) {
     for (const int64_t warmup : {0, 1, 3}) {

@@ -259,7 +259,7 @@ TEST_CASE("operands on two devices are a DeviceError that names the operation an
     CHECK_THROWS_WITH_TEXT(linear(a, b), text("linear"));
     CHECK_THROWS_WITH_TEXT(linear(a, a, b[0]), text("linear"));
     CHECK_THROWS_WITH_TEXT(cat({a, b}), text("cat"));
-    CHECK_THROWS_WITH_TEXT(stack({a, b}), text("cat"));
+    CHECK_THROWS_WITH_TEXT(stack({a, b}), text("stack"));
     CHECK_THROWS_WITH_TEXT(a.gather(0, index), text("gather"));
     CHECK_THROWS_WITH_TEXT(a.index_select(0, index[0]), text("index_select"));
     CHECK_THROWS_WITH_TEXT(a.clone().scatter_(0, index, 1), text("scatter_"));
