@@ -8,6 +8,8 @@
 
 #include <tarn/tarn.h>
 
+#include <optional>
+
 namespace torch {
 
 using namespace tarn;

@@ -6,7 +6,6 @@
 #include <torch/torch.h>
 
 #include <list>
-#include <optional>
 
 namespace tarn::cuda {
 
@@ -43,23 +42,12 @@ class CUDAMultiStreamGuard {
   std::list<CUDAStream> before_;
 };
 
-// A CUDAGuard that may be left without a device.
-class OptionalCUDAGuard {
+class OptionalCUDAGuard : public torch::OptionalDeviceGuard {
  public:
-  OptionalCUDAGuard() = default;
-  explicit OptionalCUDAGuard(std::optional<Device> device) {
-    if (device) set_device(*device);
-  }
+  using OptionalDeviceGuard::OptionalDeviceGuard;
   explicit OptionalCUDAGuard(DeviceIndex index) { set_index(index); }
-
-  void set_device(Device device) { set_index(with_index(device).index()); }
-  void set_index(DeviceIndex index) {
-    guard_ ? guard_->set_index(index) : void(guard_.emplace(index));
-  }
-  void reset() { guard_.reset(); }
-
- private:
-  std::optional<CUDAGuard> guard_;
+  void set_device(Device device) { reset_device(device); }
+  void set_index(DeviceIndex index) { reset_device(Device(kCUDA, index)); }
 };
 
 // cudaEventDisableTiming, which libtorch's events have unless they are given other flags.
