@@ -82,9 +82,9 @@ DeviceState& state(int index) {
 
 constinit thread_local int selected_device = -1;
 constinit thread_local int thread_device = 0;
-// The devices' streams that set_stream() chose instead of the default one, and how many.
+// The devices' streams that set_stream() chose, null where it did not, and whether it ever did.
 constinit thread_local std::array<cudaStream_t, kMaxDevices> chosen{};
-constinit thread_local int chosen_count = 0;
+constinit thread_local bool any_chosen = false;
 
 }  // namespace
 
@@ -119,7 +119,7 @@ SelectGuard::~SelectGuard() {
 }
 
 cudaStream_t stream_of(int index) {
-  if (chosen_count > 0) [[unlikely]] {
+  if (any_chosen) [[unlikely]] {
     const cudaStream_t stream = current_stream(index);
     check_captured(stream, index);
     return stream;
@@ -210,10 +210,8 @@ Stream current_stream(int64_t device) {
 }
 
 void set_stream(const Stream& stream) {
-  cudaStream_t& own = chosen[static_cast<size_t>(stream.device_index())];
-  chosen_count -= own != nullptr;
-  own = stream == default_stream(stream.device_index()) ? nullptr : stream.stream();
-  chosen_count += own != nullptr;
+  chosen[static_cast<size_t>(stream.device_index())] = stream;
+  any_chosen = true;
 }
 
 void make_wait(cudaStream_t waiting, int device, cudaStream_t awaited) {

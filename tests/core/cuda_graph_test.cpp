@@ -201,13 +201,15 @@ TEST_CASE("work on another device or stream than the captured one is refused") {
   for_each_cuda_device([](Device device) {
     const Tensor x = ones({2}, device);
     const cuda::Stream side;
-    auto lost = cuda::graph_step(
-        [&] {
-          const cuda::StreamGuard guard(side);
-          return x + 1;
-        },
-        kAtOnce);
-    CHECK_THROWS_WITH_TEXT(lost(), "a stream that does not belong to the capture");
+    for (const cuda::Stream& unknown : {side, cuda::default_stream()}) {
+      auto lost = cuda::graph_step(
+          [&] {
+            const cuda::StreamGuard guard(unknown);
+            return x + 1;
+          },
+          kAtOnce);
+      CHECK_THROWS_WITH_TEXT(lost(), "a stream that does not belong to the capture");
+    }
     auto forked = cuda::graph_step(
         [&] {
           const cuda::Stream current = cuda::current_stream();
