@@ -78,8 +78,8 @@ class GraphStep {
   }
 
   Result operator()() {
-    const CUDAGuard on_device(graph_->device());
     if (warmup_ > 0) {
+      const CUDAGuard on_device(graph_->device());  // as in the capture
       if constexpr (std::is_void_v<Result>) {
         step_();
         --warmup_;

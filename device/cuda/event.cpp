@@ -40,7 +40,6 @@ void Event::record(const Stream& stream) {
 
 void Event::wait(const Stream& stream) const {
   if (!handle_) return;
-  const SelectGuard guard(stream.device_index());
   TARN_CUDA_CHECK(cudaStreamWaitEvent(stream, handle_, 0));
 }
 
@@ -54,9 +53,7 @@ void Event::synchronize() const {
 bool Event::query() const {
   if (!handle_) return true;
   check_not_capturing("query");
-  const cudaError_t error = cudaEventQuery(handle_);
-  if (error != cudaSuccess && error != cudaErrorNotReady) fail(error, "cudaEventQuery");
-  return error == cudaSuccess;
+  return is_done(cudaEventQuery(handle_), "cudaEventQuery");
 }
 
 float Event::elapsed_time(const Event& end) const {

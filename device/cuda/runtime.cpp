@@ -47,10 +47,11 @@ cudaStream_t new_stream(int priority = 0) {
 
 // The streams of one priority that are handed out in turn.
 struct StreamPool {
+  int priority;
   std::array<cudaStream_t, kPoolStreams> streams{};
   size_t turn = 0;
 
-  cudaStream_t next(int priority) {
+  cudaStream_t next() {
     cudaStream_t& stream = streams[turn++ % kPoolStreams];
     if (!stream) stream = new_stream(priority);
     return stream;
@@ -62,7 +63,7 @@ struct DeviceState {
   cudaStream_t stream = new_stream();
   int multiprocessors = 0;
   std::mutex mutex;
-  StreamPool usual, urgent;
+  StreamPool usual{0}, urgent{-1};
   std::vector<cudaStream_t> idle;  // that an OwnStream has left
 
   explicit DeviceState(int index) {
@@ -96,6 +97,11 @@ void fail(cudaError_t error, const char* call) {
   throw DeviceError(text);
 }
 
+bool is_done(cudaError_t answer, const char* query) {
+  if (answer != cudaSuccess && answer != cudaErrorNotReady) fail(answer, query);
+  return answer == cudaSuccess;
+}
+
 void select(int index) {
   if (index == selected_device) [[likely]]
     return;
@@ -120,6 +126,7 @@ SelectGuard::~SelectGuard() {
 
 cudaStream_t stream_of(int index) {
   if (any_chosen) [[unlikely]] {
+    // A capture has chosen its own.
     const cudaStream_t stream = current_stream(index);
     check_captured(stream, index);
     return stream;
@@ -160,7 +167,7 @@ Stream::Stream(int64_t device, int priority) : device_(device_or_current(device)
   DeviceState& own = state(index);
   const SelectGuard guard(index);
   const std::lock_guard lock(own.mutex);
-  handle_ = priority < 0 ? own.urgent.next(-1) : own.usual.next(0);
+  handle_ = (priority < 0 ? own.urgent : own.usual).next();
 }
 
 void Stream::synchronize() const {
@@ -171,9 +178,7 @@ void Stream::synchronize() const {
 
 bool Stream::query() const {
   check_not_capturing("query");
-  const cudaError_t error = cudaStreamQuery(handle_);
-  if (error != cudaSuccess && error != cudaErrorNotReady) fail(error, "cudaStreamQuery");
-  return error == cudaSuccess;
+  return is_done(cudaStreamQuery(handle_), "cudaStreamQuery");
 }
 
 OwnStream::OwnStream(int device) : stream_(current_stream(device)) {

@@ -17,6 +17,9 @@ namespace tarn::cuda {
     if (const cudaError_t error = (call); error != cudaSuccess) ::tarn::cuda::fail(error, #call); \
   } while (false)
 
+// What a query of a stream or an event answers: whether its work is done. Throws as fail() does.
+bool is_done(cudaError_t answer, const char* query);
+
 // Makes cuda:`index` the device that this thread's kernels run on until the next call: kernels()
 // and the memory functions do so first. Costs a comparison when nothing changes. Throws DeviceError
 // for a device that is not there.
